@@ -1,0 +1,307 @@
+//! A device in the groups of its rooms.
+
+mod group;
+mod message;
+
+use std::collections::BTreeMap;
+
+use openmls::group::StagedWelcome;
+use openmls::key_packages::KeyPackageBundle;
+use openmls::messages::Welcome;
+use openmls::prelude::KeyPackageRef;
+use openmls_traits::OpenMlsProvider as _;
+use openmls_traits::storage::StorageProvider as _;
+
+use self::group::{RoomGroup, join_config};
+pub use self::message::{Changes, Decrypted, Encrypted, Joined, OutboundCommit, OutboundWelcome, Received};
+use crate::device::Device;
+use crate::epoch::{EpochMap, MAX_EPOCH};
+use crate::error::{CallerFault, Error, LibraryFault, PeerFault, welcome_error};
+use crate::framing;
+use crate::roster::{Member, Roster};
+
+/// One device and the groups it is in, each the group of a room.
+///
+/// A commit of the device stays pending until the hub has accepted or refused it: [`commit`](Self::commit) and
+/// [`join_external`](Self::join_external) make one, [`accepted`](Self::accepted) and [`refused`](Self::refused) end
+/// the wait. If another commit is accepted first, [`receive_commit`](Self::receive_commit) drops the pending one and
+/// says so. An operation that fails leaves the engine as it was.
+///
+/// Commits must be handed in as the room lists them: the first that is accepted for an epoch wins, and the engine
+/// cannot know which one that is. The keys of the groups are kept in memory only.
+#[derive(Debug)]
+pub struct Engine {
+    device: Device,
+    rooms: BTreeMap<String, RoomGroup>,
+}
+
+impl Engine {
+    /// An engine for `device`, in no group yet.
+    pub fn new(device: Device) -> Self {
+        Self { device, rooms: BTreeMap::new() }
+    }
+
+    /// The device, for its key packages and its device object.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The rooms in whose groups the device is a member.
+    pub fn rooms(&self) -> impl Iterator<Item = &str> {
+        self.rooms.iter().filter(|(_, group)| group.is_joined()).map(|(room_id, _)| room_id.as_str())
+    }
+
+    /// Makes the group of a room, with this device as its only member (LM-04 §4.2). It is in epoch 0 and of no use to
+    /// anybody until its first [`commit`](Self::commit) is accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`CallerFault::RoomExists`] or [`CallerFault::NotJoinedYet`] if the device has to do with a group of the room.
+    pub fn create(&mut self, room_id: &str) -> Result<(), Error> {
+        self.check_vacant(room_id)?;
+        let group = RoomGroup::create(&self.device, room_id)?;
+        self.rooms.insert(room_id.to_owned(), group);
+        Ok(())
+    }
+
+    /// Makes a commit, which is pending then (LM-04 §4.3). Adding devices alone needs no path; everything else brings a
+    /// fresh key of this device's leaf.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Caller`] if the device is not in the room's group, if a commit is pending already, or if the changes
+    /// make no sense; [`Error::Peer`] if a key package is not valid any more.
+    pub fn commit(&mut self, room_id: &str, changes: Changes) -> Result<OutboundCommit, Error> {
+        let (device, group) = self.group(room_id)?;
+        group.commit(device, changes)
+    }
+
+    /// The commit that is pending in the room, to be sent again.
+    pub fn pending_commit(&self, room_id: &str) -> Option<&OutboundCommit> {
+        self.rooms.get(room_id)?.pending()
+    }
+
+    /// Notes that the hub accepted the pending commit as the event `event_id`, and enters the epoch it made, which is
+    /// returned.
+    ///
+    /// # Errors
+    ///
+    /// [`CallerFault::NoCommitPending`], [`CallerFault::NoSuchRoom`], or [`CallerFault::EpochTaken`] if the event made
+    /// another epoch.
+    pub fn accepted(&mut self, room_id: &str, event_id: &str) -> Result<u64, Error> {
+        self.rooms.get_mut(room_id).ok_or_else(|| no_such_room(room_id))?.accept(event_id)
+    }
+
+    /// Drops the pending commit, because the hub refused it or it is not worth waiting for any more. After an external
+    /// commit the device has nothing to do with the room's group then.
+    ///
+    /// # Errors
+    ///
+    /// [`CallerFault::NoCommitPending`] or [`CallerFault::NoSuchRoom`].
+    pub fn refused(&mut self, room_id: &str) -> Result<(), Error> {
+        let group = self.rooms.get_mut(room_id).ok_or_else(|| no_such_room(room_id))?;
+        if group.is_joined() {
+            return group.refuse();
+        }
+        self.rooms.remove(room_id);
+        Ok(())
+    }
+
+    /// Takes in a commit that the room lists as the event `event_id`. Whoever calls this has checked with the rules of
+    /// the room that the commit may do what it does; the rules of MLS, and those of LM-04 that need no room, are checked
+    /// here.
+    ///
+    /// An own commit is recognised, whether it is still pending or known already. A commit that removes this device
+    /// makes the engine forget the group.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Peer`] with what is wrong with the commit, [`Error::Caller`] if the device has nothing to do with the
+    /// room's group or if the event is known for another epoch.
+    pub fn receive_commit(
+        &mut self,
+        room_id: &str,
+        message: &[u8],
+        event_id: &str,
+    ) -> Result<Received, Error> {
+        let message = framing::read(message).map_err(PeerFault::from)?;
+        let view = framing::CommitView::read(&message)?;
+        view.check(room_id.as_bytes(), self.device.suite())?;
+        let group = self.rooms.get_mut(room_id).ok_or_else(|| no_such_room(room_id))?;
+        let received = group.receive(&self.device, message, &view, event_id)?;
+        if matches!(received, Received::Removed { .. } | Received::JoinLost) {
+            self.rooms.remove(room_id);
+        }
+        Ok(received)
+    }
+
+    /// Joins a group with a Welcome, which came with the id of the commit event that added this device (LM-04 §4.3).
+    ///
+    /// The key package it uses up is gone afterwards, unless it is one of last resort; if the Welcome is not valid, it
+    /// is kept. Neither that the room is one the device's user is joined to, nor that the event is what the sender says,
+    /// can be checked here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Peer`] with what is wrong with the Welcome, [`Error::Caller`] if the device has to do with the group
+    /// already.
+    pub fn join(&mut self, welcome: &[u8], commit_event_id: &str) -> Result<Joined, Error> {
+        let welcome: Welcome = framing::read(welcome).map_err(PeerFault::from)?.value;
+        // OpenMLS deletes the key package it finds before it knows whether the Welcome is any good, and anybody can
+        // make a bad one that names it.
+        let storage = self.device.provider().storage();
+        let mut kept: Vec<(KeyPackageRef, KeyPackageBundle)> = Vec::new();
+        for secret in welcome.secrets() {
+            let reference = secret.new_member();
+            if let Some(bundle) = storage.key_package(&reference).map_err(LibraryFault::storage)? {
+                kept.push((reference, bundle));
+            }
+        }
+        let result = self.join_with(welcome, commit_event_id);
+        if result.is_err() {
+            let storage = self.device.provider().storage();
+            for (reference, bundle) in &kept {
+                storage.write_key_package(reference, bundle).map_err(LibraryFault::storage)?;
+            }
+        }
+        result
+    }
+
+    fn join_with(&mut self, welcome: Welcome, commit_event_id: &str) -> Result<Joined, Error> {
+        let staged = StagedWelcome::build_from_welcome(self.device.provider(), &join_config(), welcome)
+            .map_err(welcome_error)?;
+        let last_resort = staged
+            .processed_welcome()
+            .own_key_package()
+            .is_some_and(openmls::key_packages::KeyPackage::last_resort);
+        // A leaf may well be older than the lifetime of the key package it came from.
+        let staged = staged.skip_lifetime_validation().build().map_err(welcome_error)?;
+        let context = staged.group_context();
+        let room_id =
+            String::from_utf8(context.group_id().to_vec()).map_err(|_| PeerFault::GroupIdNotUtf8)?;
+        let epoch = context.epoch().as_u64();
+        if epoch == 0 || epoch > MAX_EPOCH {
+            return Err(PeerFault::EpochOutOfRange { epoch }.into());
+        }
+        let roster = Roster::read(staged.members())?;
+        let added_by =
+            roster.member(staged.welcome_sender_index()).ok_or(PeerFault::UnknownGroupInfoSigner)?.clone();
+        self.check_vacant(&room_id)?;
+        let group = RoomGroup::join(staged, commit_event_id)?;
+        self.rooms.insert(room_id.clone(), group);
+        Ok(Joined { room_id, epoch, added_by, last_resort })
+    }
+
+    /// Makes an external commit with which the device joins the room's group on its own, from the group state that the
+    /// commit event `commit_event_id` published. The device is not a member before the commit is
+    /// [`accepted`](Self::accepted).
+    ///
+    /// If the group contains this device with the same signature key, the old leaf is removed by the same commit. To
+    /// replace a group that is out of step, [`forget`](Self::forget) it first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Peer`] with what is wrong with the group state, [`Error::Caller`] if the device has to do with the group
+    /// already, or is in it with another signature key.
+    pub fn join_external(
+        &mut self,
+        room_id: &str,
+        group_info: &[u8],
+        commit_event_id: &str,
+    ) -> Result<OutboundCommit, Error> {
+        self.check_vacant(room_id)?;
+        let group = RoomGroup::join_external(&self.device, room_id, group_info, commit_event_id)?;
+        let outbound = group.pending().cloned().ok_or(LibraryFault::MissingState)?;
+        self.rooms.insert(room_id.to_owned(), group);
+        Ok(outbound)
+    }
+
+    /// Encrypts application data to the members of the room's group (LM-04 §4.5.2).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Caller`] if the device is not a member, or if no commit of the group was accepted yet.
+    pub fn encrypt(&mut self, room_id: &str, plaintext: &[u8]) -> Result<Encrypted, Error> {
+        let (device, group) = self.group(room_id)?;
+        group.encrypt(device, plaintext)
+    }
+
+    /// Decrypts application data of the room's group (LM-04 §4.5.2). Each message can be decrypted once, and only while
+    /// its epoch is the present one or one of the two before it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Peer`] if it is not a message this device can decrypt, [`Error::Caller`] if the device is not a member.
+    pub fn decrypt(&mut self, room_id: &str, ciphertext: &[u8]) -> Result<Decrypted, Error> {
+        let (_, group) = self.group(room_id)?;
+        group.decrypt(ciphertext)
+    }
+
+    /// The present epoch of the room's group.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Caller`] if the device is not a member.
+    pub fn epoch(&self, room_id: &str) -> Result<u64, Error> {
+        Ok(self.group_ref(room_id)?.epoch())
+    }
+
+    /// The members of the room's group, in the order of their leaves.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Caller`] if the device is not a member.
+    pub fn members(&self, room_id: &str) -> Result<Vec<Member>, Error> {
+        Ok(self.group_ref(room_id)?.roster()?.members().cloned().collect())
+    }
+
+    /// Which commit events made the epochs of the room's group, as far as the device was there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Caller`] if the device is not a member.
+    pub fn epochs(&self, room_id: &str) -> Result<&EpochMap, Error> {
+        Ok(self.group_ref(room_id)?.epochs())
+    }
+
+    /// Deletes all that is known of the room's group, with its keys. The group does not notice: MLS lets nobody remove
+    /// itself, so somebody else has to remove the device's leaf (LM-04 §4.3).
+    ///
+    /// # Errors
+    ///
+    /// [`CallerFault::NoSuchRoom`] if there is nothing to forget.
+    pub fn forget(&mut self, room_id: &str) -> Result<(), Error> {
+        self.rooms.remove(room_id).map(drop).ok_or_else(|| no_such_room(room_id).into())
+    }
+
+    fn check_vacant(&self, room_id: &str) -> Result<(), CallerFault> {
+        match self.rooms.get(room_id) {
+            None => Ok(()),
+            Some(group) if group.is_joined() => Err(CallerFault::RoomExists { room_id: room_id.to_owned() }),
+            Some(_) => Err(CallerFault::NotJoinedYet),
+        }
+    }
+
+    fn group(&mut self, room_id: &str) -> Result<(&Device, &mut RoomGroup), CallerFault> {
+        match self.rooms.get_mut(room_id) {
+            Some(group) if group.is_joined() => Ok((&self.device, group)),
+            Some(_) => Err(CallerFault::NotJoinedYet),
+            None => Err(no_such_room(room_id)),
+        }
+    }
+
+    fn group_ref(&self, room_id: &str) -> Result<&RoomGroup, CallerFault> {
+        match self.rooms.get(room_id) {
+            Some(group) if group.is_joined() => Ok(group),
+            Some(_) => Err(CallerFault::NotJoinedYet),
+            None => Err(no_such_room(room_id)),
+        }
+    }
+}
+
+fn no_such_room(room_id: &str) -> CallerFault {
+    CallerFault::NoSuchRoom { room_id: room_id.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! One room's group, from inside.
+
+mod application;
+mod commit;
+
+use core::fmt;
+
+use openmls::framing::{MlsMessageOut, ProcessedMessageContent, PublicMessageIn, Sender};
+use openmls::group::{
+    GroupId, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY,
+    StagedWelcome,
+};
+use openmls::prelude::SenderRatchetConfiguration;
+use openmls_rust_crypto::OpenMlsRustCrypto;
+use openmls_traits::OpenMlsProvider as _;
+use tls_codec::Serialize as _;
+
+use super::message::{OutboundCommit, Received};
+use crate::change::Change;
+use crate::device::Device;
+use crate::epoch::{EpochMap, MAX_EPOCH};
+use crate::error::{
+    CallerFault, Epochs, Error, LibraryFault, PeerFault, Signed, merge_error, process_error, welcome_error,
+};
+use crate::framing::{self, CommitView, Framed};
+use crate::roster::Roster;
+
+/// How many epochs back messages can still be decrypted.
+///
+/// A sender encrypts for the newest commit it knows. The hub may list one or two commits before the message reaches it,
+/// so that much has to be kept; more would keep old keys around for little gain. For every epoch kept, OpenMLS writes
+/// out that epoch's whole tree of secrets and its members with every single message.
+const MAX_PAST_EPOCHS: usize = 2;
+
+/// How many messages of one sender may overtake a message of the same sender and epoch. The list of a room keeps their
+/// order, but a device may read it in pieces: the newest first, then what it missed.
+const OUT_OF_ORDER_TOLERANCE: u32 = 64;
+
+/// How many messages of one sender may be missing before one that is decrypted.
+const MAX_FORWARD_DISTANCE: u32 = 1000;
+
+fn sender_ratchet() -> SenderRatchetConfiguration {
+    SenderRatchetConfiguration::new(OUT_OF_ORDER_TOLERANCE, MAX_FORWARD_DISTANCE)
+}
+
+/// How the device takes part in a group that it joins.
+pub(super) fn join_config() -> MlsGroupJoinConfig {
+    MlsGroupJoinConfig::builder()
+        .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+        .use_ratchet_tree_extension(true)
+        .max_past_epochs(MAX_PAST_EPOCHS)
+        .sender_ratchet_configuration(sender_ratchet())
+        .build()
+}
+
+fn create_config(device: &Device) -> MlsGroupCreateConfig {
+    MlsGroupCreateConfig::builder()
+        .ciphersuite(device.suite().ciphersuite())
+        .capabilities(device.capabilities())
+        .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+        .use_ratchet_tree_extension(true)
+        .max_past_epochs(MAX_PAST_EPOCHS)
+        .sender_ratchet_configuration(sender_ratchet())
+        .build()
+}
+
+/// A group the device is a member of, or will be once its external commit is accepted.
+pub(super) struct RoomGroup {
+    /// The group's own store, so that forgetting the group is dropping it.
+    provider: OpenMlsRustCrypto,
+    group: MlsGroup,
+    epochs: EpochMap,
+    /// The epoch in which the device came in. It has no keys of those before.
+    first_epoch: u64,
+    pending: Option<Pending>,
+    /// Whether the device is a member. If it is not, its external commit is pending, while OpenMLS is in the epoch
+    /// that commit makes already.
+    joined: bool,
+}
+
+/// A commit of this device that waits for the hub.
+struct Pending {
+    outbound: OutboundCommit,
+    /// The commit without its frame, to recognise it in whatever frame it comes back.
+    bytes: Vec<u8>,
+}
+
+impl Pending {
+    fn new(outbound: OutboundCommit) -> Result<Self, LibraryFault> {
+        let message: Framed<PublicMessageIn> =
+            framing::read_own(&outbound.message).map_err(LibraryFault::encoding)?;
+        Ok(Self { outbound, bytes: message.bytes })
+    }
+
+    fn is(&self, message: &Framed<PublicMessageIn>) -> bool {
+        self.bytes == message.bytes
+    }
+}
+
+impl RoomGroup {
+    pub(super) fn create(device: &Device, room_id: &str) -> Result<Self, Error> {
+        let provider = OpenMlsRustCrypto::default();
+        let group = MlsGroup::new_with_group_id(
+            &provider,
+            device.signer(),
+            &create_config(device),
+            GroupId::from_slice(room_id.as_bytes()),
+            device.with_key(),
+        )
+        .map_err(LibraryFault::mls)?;
+        Ok(Self { provider, group, epochs: EpochMap::new(), first_epoch: 0, pending: None, joined: true })
+    }
+
+    /// Enters the group of a Welcome that was checked.
+    pub(super) fn join(staged: StagedWelcome, commit_event_id: &str) -> Result<Self, Error> {
+        let provider = OpenMlsRustCrypto::default();
+        let group = staged.into_group(&provider).map_err(welcome_error)?;
+        let first_epoch = group.epoch().as_u64();
+        let mut epochs = EpochMap::new();
+        epochs.record(first_epoch, commit_event_id)?;
+        Ok(Self { provider, group, epochs, first_epoch, pending: None, joined: true })
+    }
+
+    pub(super) fn is_joined(&self) -> bool {
+        self.joined
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.group.epoch().as_u64()
+    }
+
+    /// The epoch for which a commit is wanted next.
+    fn base_epoch(&self) -> u64 {
+        if self.joined { self.epoch() } else { self.epoch().saturating_sub(1) }
+    }
+
+    pub(super) fn epochs(&self) -> &EpochMap {
+        &self.epochs
+    }
+
+    pub(super) fn pending(&self) -> Option<&OutboundCommit> {
+        self.pending.as_ref().map(|pending| &pending.outbound)
+    }
+
+    pub(super) fn roster(&self) -> Result<Roster, PeerFault> {
+        Roster::read(self.group.members())
+    }
+
+    pub(super) fn accept(&mut self, event_id: &str) -> Result<u64, Error> {
+        let pending = self.pending.as_ref().ok_or(CallerFault::NoCommitPending)?;
+        let epoch = pending.outbound.epoch;
+        self.epochs.check(epoch, event_id)?;
+        if self.joined {
+            self.group.merge_pending_commit(&self.provider).map_err(LibraryFault::mls)?;
+        }
+        self.pending = None;
+        self.joined = true;
+        self.epochs.record(epoch, event_id)?;
+        Ok(epoch)
+    }
+
+    /// Drops the pending commit of a member.
+    pub(super) fn refuse(&mut self) -> Result<(), Error> {
+        if self.pending.is_none() {
+            return Err(CallerFault::NoCommitPending.into());
+        }
+        self.group.clear_pending_commit(self.provider.storage()).map_err(LibraryFault::storage)?;
+        self.pending = None;
+        Ok(())
+    }
+
+    pub(super) fn receive(
+        &mut self,
+        device: &Device,
+        message: Framed<PublicMessageIn>,
+        view: &CommitView,
+        event_id: &str,
+    ) -> Result<Received, Error> {
+        let epoch = next_epoch(view.epoch)?;
+        if self.epochs.epoch(event_id).is_some() {
+            self.epochs.check(epoch, event_id)?;
+            return Ok(Received::Known { epoch });
+        }
+        let (expected, got) = (self.base_epoch(), view.epoch);
+        if got < expected {
+            return Err(PeerFault::StaleEpoch { expected, got }.into());
+        }
+        if got > expected && self.joined {
+            return Err(PeerFault::EpochAhead { expected, got }.into());
+        }
+        if self.pending.as_ref().is_some_and(|pending| pending.is(&message)) {
+            return Ok(Received::Own { epoch: self.accept(event_id)? });
+        }
+        if !self.joined {
+            return Ok(Received::JoinLost);
+        }
+        let roster = self.roster()?;
+        if matches!(view.sender, Sender::Member(leaf) if roster.member(leaf).is_none()) {
+            return Err(PeerFault::SenderNotInGroup.into());
+        }
+        let epochs = Epochs { group: expected, message: got };
+        let processed = self
+            .group
+            .process_message(&self.provider, message.value)
+            .map_err(|error| process_error(error, epochs, Signed::Commit))?;
+        let sender = processed.sender().clone();
+        let commit = match processed.into_content() {
+            ProcessedMessageContent::StagedCommitMessage(commit) => commit,
+            // The same commit, though not the same bytes.
+            ProcessedMessageContent::OwnPendingCommit => {
+                return Ok(Received::Own { epoch: self.accept(event_id)? });
+            }
+            _ => return Err(PeerFault::NotACommit.into()),
+        };
+        let change = Change::read(device.suite(), &roster, &sender, &commit)?;
+        self.epochs.check(epoch, event_id)?;
+        let removed = commit.self_removed();
+        self.group.merge_staged_commit(&self.provider, *commit).map_err(merge_error)?;
+        let lost_race = self.pending.take().is_some();
+        if removed {
+            return Ok(Received::Removed { change, lost_race });
+        }
+        self.epochs.record(epoch, event_id)?;
+        Ok(Received::Applied { change, lost_race })
+    }
+}
+
+impl fmt::Debug for RoomGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoomGroup")
+            .field("epoch", &self.epoch())
+            .field("pending", &self.pending.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+fn next_epoch(epoch: u64) -> Result<u64, PeerFault> {
+    match epoch.checked_add(1) {
+        Some(next) if next <= MAX_EPOCH => Ok(next),
+        _ => Err(PeerFault::EpochOutOfRange { epoch: epoch.saturating_add(1) }),
+    }
+}
+
+fn encode(message: &MlsMessageOut) -> Result<Vec<u8>, LibraryFault> {
+    message.tls_serialize_detached().map_err(LibraryFault::encoding)
+}

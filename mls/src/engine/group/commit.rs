@@ -1,0 +1,168 @@
+//! The commits a device makes.
+
+use std::collections::BTreeSet;
+
+use openmls::group::{CommitMessageBundle, MlsGroup};
+use openmls::messages::group_info::VerifiableGroupInfo;
+use openmls::prelude::LeafNodeParameters;
+use openmls_rust_crypto::OpenMlsRustCrypto;
+use openmls_traits::OpenMlsProvider as _;
+
+use super::super::message::{Changes, OutboundCommit, OutboundWelcome};
+use super::{Pending, RoomGroup, encode, join_config, next_epoch};
+use crate::credential::DeviceAddress;
+use crate::device::Device;
+use crate::epoch::EpochMap;
+use crate::error::{
+    CallerFault, Error, LibraryFault, PeerFault, build_error, create_error, external_join_error,
+    finalize_error,
+};
+use crate::framing;
+use crate::key_package::KeyPackage;
+use crate::roster::Roster;
+use crate::suite::Suite;
+
+impl RoomGroup {
+    pub(in crate::engine) fn commit(
+        &mut self,
+        device: &Device,
+        changes: Changes,
+    ) -> Result<OutboundCommit, Error> {
+        if self.pending.is_some() {
+            return Err(CallerFault::CommitPending.into());
+        }
+        let epoch = next_epoch(self.epoch())?;
+        let Changes { add, remove, update } = changes;
+        if add.is_empty() && remove.is_empty() && !update {
+            return Err(CallerFault::NothingToCommit.into());
+        }
+        let roster = self.roster()?;
+        let mut leaves = BTreeSet::new();
+        for address in remove {
+            if address == *device.address() {
+                return Err(CallerFault::CannotRemoveSelf.into());
+            }
+            let Some(leaf) = roster.leaf_of(&address) else {
+                return Err(CallerFault::NotAMember { address }.into());
+            };
+            if !leaves.insert(leaf) {
+                return Err(CallerFault::ListedTwice { address }.into());
+            }
+        }
+        let staying: BTreeSet<_> = roster.without(&leaves).map(|member| &member.address).collect();
+        let mut to = Vec::with_capacity(add.len());
+        for key_package in &add {
+            let address = key_package.address().clone();
+            if key_package.suite() != device.suite() {
+                let (expected, got) = (device.suite(), key_package.suite());
+                return Err(CallerFault::SuiteMismatch { expected, got }.into());
+            }
+            if staying.contains(&address) {
+                return Err(CallerFault::AlreadyAMember { address }.into());
+            }
+            if to.contains(&address) {
+                return Err(CallerFault::ListedTwice { address }.into());
+            }
+            to.push(address);
+        }
+
+        let bundle = self
+            .group
+            .commit_builder()
+            .consume_proposal_store(false)
+            .force_self_update(update)
+            .propose_adds(add.into_iter().map(KeyPackage::into_inner))
+            .propose_removals(leaves)
+            .load_psks(self.provider.storage())
+            .map_err(LibraryFault::mls)?
+            .use_ratchet_tree_extension(true)
+            .build(self.provider.rand(), self.provider.crypto(), device.signer(), |_| true)
+            .map_err(build_error)?
+            .stage_commit(&self.provider)
+            .map_err(create_error)?;
+        let prev = self.epochs.event(self.epoch()).map(str::to_owned);
+        let pending = outbound(bundle, device.suite(), epoch, prev, to).and_then(Pending::new);
+        match pending {
+            Ok(pending) => Ok(self.pending.insert(pending).outbound.clone()),
+            Err(fault) => {
+                self.group.clear_pending_commit(self.provider.storage()).map_err(LibraryFault::storage)?;
+                Err(fault.into())
+            }
+        }
+    }
+
+    /// Makes the external commit with which the device joins on its own.
+    pub(in crate::engine) fn join_external(
+        device: &Device,
+        room_id: &str,
+        group_info: &[u8],
+        commit_event_id: &str,
+    ) -> Result<Self, Error> {
+        let group_info: VerifiableGroupInfo = framing::read(group_info).map_err(PeerFault::from)?.value;
+        if group_info.group_id().as_slice() != room_id.as_bytes() {
+            return Err(PeerFault::WrongGroup { got: group_info.group_id().to_vec() }.into());
+        }
+        let got = group_info.ciphersuite();
+        if got != device.suite().ciphersuite() {
+            return Err(PeerFault::WrongSuite { expected: device.suite(), got: got.into() }.into());
+        }
+        framing::check_external_pub(&group_info, device.suite())?;
+        let base = group_info.epoch().as_u64();
+        if base == 0 {
+            return Err(PeerFault::EpochOutOfRange { epoch: base }.into());
+        }
+        let epoch = next_epoch(base)?;
+        let provider = OpenMlsRustCrypto::default();
+        let leaf = LeafNodeParameters::builder().with_capabilities(device.capabilities()).build();
+        let (group, bundle) = MlsGroup::external_commit_builder()
+            .with_config(join_config())
+            // A leaf may well be older than the lifetime of the key package it came from.
+            .skip_lifetime_validation()
+            .build_group(&provider, group_info, device.with_key())
+            .map_err(external_join_error)?
+            .leaf_node_parameters(leaf)
+            .load_psks(provider.storage())
+            .map_err(LibraryFault::mls)?
+            .use_ratchet_tree_extension(true)
+            .build(provider.rand(), provider.crypto(), device.signer(), |_| true)
+            .map_err(build_error)?
+            .finalize(&provider)
+            .map_err(finalize_error)?;
+        match Roster::read(group.members()) {
+            Ok(_) => {}
+            Err(PeerFault::DuplicateDevice { address }) if address == *device.address() => {
+                return Err(CallerFault::StaleOwnLeaf.into());
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+        let prev = Some(commit_event_id.to_owned());
+        let pending = Pending::new(outbound(bundle, device.suite(), epoch, prev, Vec::new())?)?;
+        let mut epochs = EpochMap::new();
+        epochs.record(base, commit_event_id)?;
+        Ok(Self { provider, group, epochs, first_epoch: epoch, pending: Some(pending), joined: false })
+    }
+}
+
+fn outbound(
+    bundle: CommitMessageBundle,
+    suite: Suite,
+    epoch: u64,
+    prev_commit_event_id: Option<String>,
+    to: Vec<DeviceAddress>,
+) -> Result<OutboundCommit, LibraryFault> {
+    let (message, welcome, group_info) = bundle.into_messages();
+    let group_info = group_info.ok_or(LibraryFault::MissingState)?;
+    let welcome = match welcome {
+        Some(welcome) => {
+            Some(OutboundWelcome { message: encode(&welcome)?, algorithm: suite.welcome_algorithm(), to })
+        }
+        None => None,
+    };
+    Ok(OutboundCommit {
+        message: encode(&message)?,
+        public_group_state: encode(&group_info)?,
+        welcome,
+        epoch,
+        prev_commit_event_id,
+    })
+}

@@ -1,0 +1,338 @@
+//! A group as somebody sees it who is not in it.
+
+mod snapshot;
+
+use openmls::ciphersuite::signable::Verifiable as _;
+use openmls::framing::{ProcessedMessageContent, PublicMessageIn, Sender};
+use openmls::group::{ProposalStore, PublicGroup};
+use openmls::messages::group_info::VerifiableGroupInfo;
+use openmls_rust_crypto::RustCrypto;
+use tls_codec::Serialize as _;
+
+pub use self::snapshot::SnapshotError;
+use crate::change::{Change, member_of};
+use crate::credential::{DeviceAddress, DeviceCredential};
+use crate::epoch::MAX_EPOCH;
+use crate::error::{
+    CallerFault, CommitError, Epochs, GroupStatePart, LibraryFault, PeerFault, Signed, from_external_error,
+    merge_error, process_public_error,
+};
+use crate::framing::{self, CommitView, Framed, GroupInfoView, check_external_pub};
+use crate::key_package::encryption_key;
+use crate::roster::{Member, Roster};
+use crate::storage::{GroupStore, StoredGroup};
+use crate::suite::Suite;
+
+/// The public state of a room's group, followed commit by commit: what a hub knows of it, and a participant that checks
+/// the hub (LM-04 §4.3).
+///
+/// A tracker has none of the group's secrets. It cannot check membership tags, whether a confirmation tag is the right
+/// one rather than just the one that the signed GroupInfo repeats, whether a path is encrypted to those who should read
+/// it, and whether the external public key is the group's. Members check all of these but the last.
+///
+/// Checking a commit takes time and memory linear in the size of the group.
+#[derive(Debug)]
+pub struct GroupTracker {
+    room_id: String,
+    suite: Suite,
+    group: PublicGroup,
+    /// The same state, encoded. It is what a snapshot consists of, and what a commit is tried out on: a
+    /// `PublicGroup` cannot be cloned.
+    stored: StoredGroup,
+    roster: Roster,
+}
+
+/// A commit that was checked against a [`GroupTracker`] and not applied yet.
+#[derive(Debug)]
+#[must_use = "a staged change has no effect until it is merged"]
+pub struct StagedChange {
+    change: Change,
+    /// The epoch and the confirmation tag of the state that the commit was checked against.
+    base: (u64, Vec<u8>),
+    next: Box<GroupTracker>,
+}
+
+impl StagedChange {
+    /// What the commit does.
+    pub fn change(&self) -> &Change {
+        &self.change
+    }
+
+    /// The members after the commit, in the order of their leaves.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.next.members()
+    }
+}
+
+impl GroupTracker {
+    /// Starts with the first commit that is seen: that with which the creator of the room makes its group, or for
+    /// somebody who comes later any other (LM-04 §4.2).
+    ///
+    /// `group_info` is the group's state after the commit. It must carry the ratchet tree. Its signature, the tree's
+    /// hash, the group id, the suite and every leaf are checked. `message` must be a commit of this group that makes
+    /// the epoch of `group_info`, with the same confirmation tag, and of somebody who is in the tree; what it says
+    /// besides cannot be checked without the state before it, and is taken on trust. OpenMLS refuses a leaf whose
+    /// lifetime is over by the system's clock.
+    ///
+    /// The change that is returned has everybody in the group as added.
+    ///
+    /// # Errors
+    ///
+    /// [`CommitError::Peer`] with what is wrong with either message.
+    pub fn start(
+        room_id: &str,
+        suite: Suite,
+        message: &[u8],
+        group_info: &[u8],
+    ) -> Result<(Self, Change), CommitError> {
+        let message = read_commit(message)?;
+        let commit = CommitView::read(&message)?;
+        commit.check(room_id.as_bytes(), suite)?;
+        let (group_info, info) = read_group_info(room_id, suite, group_info)?;
+        let epoch = info.context.epoch().as_u64();
+        if epoch == 0 || epoch > MAX_EPOCH {
+            return Err(PeerFault::EpochOutOfRange { epoch }.into());
+        }
+        check_epoch(epoch - 1, commit.epoch)?;
+        if message.value.confirmation_tag() != Some(&info.confirmation_tag) {
+            return Err(mismatch(GroupStatePart::ConfirmationTag));
+        }
+        let tree = group_info.value.extensions().ratchet_tree().ok_or(PeerFault::MissingRatchetTree)?;
+        let tree = tree.ratchet_tree().clone();
+
+        let store = GroupStore::default();
+        let crypto = RustCrypto::default();
+        let (group, _) =
+            PublicGroup::from_external(&crypto, &store, tree, group_info.value, ProposalStore::new())
+                .map_err(from_external_error)?;
+        for (_, leaf) in group.treesync().full_leaves() {
+            member_of(suite, leaf)?;
+        }
+        let roster = Roster::read(group.members())?;
+        let tracker = Self { room_id: room_id.to_owned(), suite, group, stored: store.into_inner(), roster };
+
+        let committer = tracker.first_committer(&commit)?;
+        let external = commit.sender == Sender::NewMemberCommit;
+        let change = Change {
+            epoch,
+            committer,
+            added: tracker.members().cloned().collect(),
+            removed: Vec::new(),
+            external,
+            resync: external && commit.removes(),
+            new_signature_key: false,
+        };
+        Ok((tracker, change))
+    }
+
+    /// Who sent the commit that made the present state, as far as the state shows it.
+    fn first_committer(&self, commit: &CommitView) -> Result<Member, CommitError> {
+        let member = match (&commit.sender, &commit.path_leaf) {
+            (Sender::Member(leaf), path) => {
+                let member = self.roster.member(*leaf).ok_or(PeerFault::SenderNotInGroup)?;
+                if let Some(path) = path {
+                    let leaf = self.group.leaf(*leaf).ok_or(LibraryFault::MissingState)?;
+                    if encryption_key(leaf)? != path.encryption_key
+                        || member.signature_key != path.signature_key
+                    {
+                        return Err(mismatch(GroupStatePart::Committer));
+                    }
+                }
+                member.clone()
+            }
+            (Sender::NewMemberCommit, Some(path)) => {
+                let mut leaves = self.group.members();
+                let leaf = leaves
+                    .find(|leaf| {
+                        leaf.encryption_key == path.encryption_key
+                            && leaf.signature_key == path.signature_key
+                            && leaf.credential == path.credential
+                    })
+                    .ok_or(mismatch(GroupStatePart::Committer))?;
+                DeviceCredential::of_leaf(&leaf.credential, &leaf.signature_key)
+                    .map_err(PeerFault::from)?
+                    .into()
+            }
+            _ => return Err(mismatch(GroupStatePart::Committer)),
+        };
+        Ok(member)
+    }
+
+    /// Checks a commit against the present state, without changing anything.
+    ///
+    /// `message` must be a PublicMessage that holds a valid commit for the present epoch. Its proposals must be adds,
+    /// removes, or what an external commit consists of, each by value. Every leaf that is added must hold the credential
+    /// of a device, with the leaf's own key in it, and the committer must stay the device it is. `group_info` must be
+    /// the group's state after the commit, signed by a member: with the same context and confirmation tag, and, if it
+    /// carries a ratchet tree, the same tree.
+    ///
+    /// Who may add or remove whom is not judged here; [`StagedChange::change`] has what is needed for that.
+    ///
+    /// # Errors
+    ///
+    /// [`CommitError::Peer`] with what is wrong with either message.
+    pub fn stage(&self, message: &[u8], group_info: &[u8]) -> Result<StagedChange, CommitError> {
+        let message = read_commit(message)?;
+        let commit = CommitView::read(&message)?;
+        commit.check(self.room_id.as_bytes(), self.suite)?;
+        check_epoch(self.epoch(), commit.epoch)?;
+        if self.epoch() >= MAX_EPOCH {
+            return Err(PeerFault::EpochOutOfRange { epoch: MAX_EPOCH + 1 }.into());
+        }
+        if matches!(commit.sender, Sender::Member(leaf) if self.roster.member(leaf).is_none()) {
+            return Err(PeerFault::SenderNotInGroup.into());
+        }
+        let (group_info, info) = read_group_info(&self.room_id, self.suite, group_info)?;
+
+        let epochs = Epochs { group: self.epoch(), message: commit.epoch };
+        let processed = self
+            .group
+            .process_message(&RustCrypto::default(), message.value)
+            .map_err(|error| process_public_error(error, epochs))?;
+        let sender = processed.sender().clone();
+        let ProcessedMessageContent::StagedCommitMessage(commit) = processed.into_content() else {
+            return Err(PeerFault::NotACommit.into());
+        };
+        let change = Change::read(self.suite, &self.roster, &sender, &commit)?;
+
+        let store = GroupStore::new(self.stored.clone());
+        let mut group = PublicGroup::load(&store, self.group.group_id())
+            .map_err(LibraryFault::storage)?
+            .ok_or(LibraryFault::MissingState)?;
+        group.merge_commit(&store, *commit).map_err(merge_error)?;
+        check_group_info(&group, self.suite, &group_info, &info)?;
+        let next = Self {
+            room_id: self.room_id.clone(),
+            suite: self.suite,
+            roster: Roster::read(group.members())?,
+            group,
+            stored: store.into_inner(),
+        };
+        Ok(StagedChange { change, base: self.state()?, next: Box::new(next) })
+    }
+
+    /// Applies a change that was staged in the present state.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Caller`](crate::Error::Caller) if the change was staged by another tracker or in another state; the
+    /// tracker is unchanged then.
+    pub fn merge(&mut self, staged: StagedChange) -> Result<Change, crate::Error> {
+        let StagedChange { change, base, next } = staged;
+        let here = self.state()?;
+        if next.room_id != self.room_id {
+            return Err(CallerFault::ForeignChange.into());
+        }
+        if base.0 != here.0 {
+            return Err(CallerFault::StaleChange { tracker: here.0, staged: base.0 }.into());
+        }
+        if base != here {
+            return Err(CallerFault::ForeignChange.into());
+        }
+        *self = *next;
+        Ok(change)
+    }
+
+    /// What tells the present state from any other: the epoch and the confirmation tag, which covers all that happened
+    /// before.
+    fn state(&self) -> Result<(u64, Vec<u8>), LibraryFault> {
+        let tag = self.group.confirmation_tag().tls_serialize_detached().map_err(LibraryFault::encoding)?;
+        Ok((self.epoch(), tag))
+    }
+
+    /// The room whose group it is.
+    pub fn room_id(&self) -> &str {
+        &self.room_id
+    }
+
+    /// The group's cipher suite.
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// The group's epoch: 1 after the room's first commit.
+    pub fn epoch(&self) -> u64 {
+        self.group.group_context().epoch().as_u64()
+    }
+
+    /// The members, in the order of their leaves.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.roster.members()
+    }
+
+    /// The member that is the device at `address`.
+    pub fn member(&self, address: &DeviceAddress) -> Option<&Member> {
+        self.roster.members().find(|member| member.address == *address)
+    }
+}
+
+fn mismatch(part: GroupStatePart) -> CommitError {
+    PeerFault::GroupStateMismatch { part }.into()
+}
+
+fn read_commit(bytes: &[u8]) -> Result<Framed<PublicMessageIn>, PeerFault> {
+    Ok(framing::read(bytes)?)
+}
+
+/// Reads a GroupInfo that must be of the room's group.
+fn read_group_info(
+    room_id: &str,
+    suite: Suite,
+    bytes: &[u8],
+) -> Result<(Framed<VerifiableGroupInfo>, GroupInfoView), PeerFault> {
+    let group_info: Framed<VerifiableGroupInfo> = framing::read(bytes)?;
+    if group_info.value.group_id().as_slice() != room_id.as_bytes() {
+        return Err(PeerFault::WrongGroup { got: group_info.value.group_id().to_vec() });
+    }
+    let got = group_info.value.ciphersuite();
+    if got != suite.ciphersuite() {
+        return Err(PeerFault::WrongSuite { expected: suite, got: got.into() });
+    }
+    check_external_pub(&group_info.value, suite)?;
+    let view = GroupInfoView::read(&group_info)?;
+    Ok((group_info, view))
+}
+
+fn check_epoch(expected: u64, got: u64) -> Result<(), PeerFault> {
+    match got.cmp(&expected) {
+        core::cmp::Ordering::Less => Err(PeerFault::StaleEpoch { expected, got }),
+        core::cmp::Ordering::Equal => Ok(()),
+        core::cmp::Ordering::Greater => Err(PeerFault::EpochAhead { expected, got }),
+    }
+}
+
+/// Checks that a GroupInfo is that of `group`, and signed by a member of it.
+fn check_group_info(
+    group: &PublicGroup,
+    suite: Suite,
+    group_info: &Framed<VerifiableGroupInfo>,
+    info: &GroupInfoView,
+) -> Result<(), CommitError> {
+    let encode = |context: &openmls::group::GroupContext| {
+        context.tls_serialize_detached().map_err(LibraryFault::encoding)
+    };
+    if encode(&info.context)? != encode(group.group_context())? {
+        return Err(mismatch(GroupStatePart::Context));
+    }
+    if info.confirmation_tag != *group.confirmation_tag() {
+        return Err(mismatch(GroupStatePart::ConfirmationTag));
+    }
+    let signer = group.leaf(info.signer).ok_or(PeerFault::UnknownGroupInfoSigner)?;
+    let key = signer.signature_key().clone();
+    let key = key.into_signature_public_key_enriched(suite.signature_scheme().mls());
+    if group_info.value.verify_no_out(&RustCrypto::default(), &key).is_err() {
+        return Err(PeerFault::BadSignature { signed: Signed::GroupInfo }.into());
+    }
+    // The signature covers the tree, but a signer may have signed a wrong one, and then nobody can join with it.
+    if let Some(tree) = group_info.value.extensions().ratchet_tree() {
+        let published = tree.ratchet_tree().tls_serialize_detached().map_err(LibraryFault::encoding)?;
+        let own = group.export_ratchet_tree().tls_serialize_detached().map_err(LibraryFault::encoding)?;
+        if published != own {
+            return Err(mismatch(GroupStatePart::RatchetTree));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
