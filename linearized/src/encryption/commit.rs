@@ -1,0 +1,152 @@
+//! Commits against memberships (LM-04 §4.3, reading R28).
+
+use mimi_mls::{Change, CommitError, DeviceAddress, GroupTracker, PeerFault, StagedChange, Suite};
+
+use super::CommitContent;
+use crate::auth::{Because, Membership, MlsRule, Refusal};
+use crate::event::Event;
+use crate::id::UserId;
+use crate::room::Room;
+
+/// A commit that fits the group and the room, not yet taken into the group.
+#[derive(Debug)]
+pub struct StagedCommit(Staged);
+
+#[derive(Debug)]
+enum Staged {
+    First(Box<GroupTracker>),
+    Later(Box<StagedChange>),
+}
+
+impl StagedCommit {
+    pub(super) fn merge_into(self, tracker: &mut Option<GroupTracker>) {
+        match (self.0, tracker) {
+            (Staged::First(first), slot) => *slot = Some(*first),
+            (Staged::Later(change), Some(tracker)) => {
+                // The room hands over only commits staged against this very tracker, one at a time.
+                let merged = tracker.merge(*change);
+                debug_assert!(merged.is_ok(), "a commit was staged for another epoch: {merged:?}");
+            }
+            (Staged::Later(_), None) => debug_assert!(false, "a later commit without a group"),
+        }
+    }
+}
+
+/// Checks a commit event: its form, then MLS, then the memberships.
+pub(super) fn stage(
+    suite: Suite,
+    tracker: Option<&GroupTracker>,
+    room: &Room,
+    event: &Event,
+) -> Result<StagedCommit, Refusal> {
+    let content = CommitContent::parse(event.content())
+        .map_err(|field| Refusal::new(MlsRule::Malformed, Because::Field(field)))?;
+    match tracker {
+        None => {
+            let (tracker, change) =
+                GroupTracker::start(room.id().as_str(), suite, &content.message, &content.public_group_state)
+                    .map_err(|error| refusal(&error))?;
+            check_committer(&change, event)?;
+            // A participant that comes later finds a group whose members it cannot judge one by one: who left may
+            // still wait to be removed.
+            if change.epoch == FIRST_EPOCH {
+                check_added(&change, room)?;
+            }
+            Ok(StagedCommit(Staged::First(Box::new(tracker))))
+        }
+        Some(tracker) => {
+            let staged = tracker
+                .stage(&content.message, &content.public_group_state)
+                .map_err(|error| refusal(&error))?;
+            check_committer(staged.change(), event)?;
+            check_added(staged.change(), room)?;
+            check_removed(staged.change(), room)?;
+            Ok(StagedCommit(Staged::Later(Box::new(staged))))
+        }
+    }
+}
+
+/// The epoch that a room's first commit makes (reading R28).
+const FIRST_EPOCH: u64 = 1;
+
+/// The event's sender is the committer's user.
+fn check_committer(change: &Change, event: &Event) -> Result<(), Refusal> {
+    let committer = change.committer.address.user_id();
+    if *event.sender() == *committer {
+        return Ok(());
+    }
+    let because = Because::Differs {
+        what: "the sender",
+        found: event.sender().to_string(),
+        expected: committer.to_owned(),
+    };
+    Err(Refusal::new(MlsRule::Committer, because))
+}
+
+/// Every device that comes in belongs to a joined user, unless anybody may read the room.
+fn check_added(change: &Change, room: &Room) -> Result<(), Refusal> {
+    let may_come = |user: &str| {
+        UserId::parse(user)
+            .is_ok_and(|user| room.is_world_readable() || room.membership(&user) == Membership::Join)
+    };
+    match change.added.iter().find(|member| !may_come(member.address.user_id())) {
+        Some(member) => Err(Refusal::new(MlsRule::AddedNotJoined, device(&member.address))),
+        None => Ok(()),
+    }
+}
+
+/// Every device that goes is the committer's user's own, or its user is not joined any more.
+fn check_removed(change: &Change, room: &Room) -> Result<(), Refusal> {
+    let may_go = |user: &str| {
+        user == change.committer.address.user_id()
+            || !UserId::parse(user).is_ok_and(|user| room.membership(&user) == Membership::Join)
+    };
+    match change.removed.iter().find(|address| !may_go(address.user_id())) {
+        Some(address) => Err(Refusal::new(MlsRule::RemovedIllegally, device(address))),
+        None => Ok(()),
+    }
+}
+
+fn device(address: &DeviceAddress) -> Because {
+    Because::Device { user: address.user_id().to_owned(), device: address.device_id().to_owned() }
+}
+
+/// Names the rule that an MLS error breaks.
+fn refusal(error: &CommitError) -> Refusal {
+    let rule = match error {
+        CommitError::Peer(fault) => rule(fault),
+        _ => MlsRule::Malformed,
+    };
+    Refusal::new(rule, Because::Mls(error.to_string()))
+}
+
+fn rule(fault: &PeerFault) -> MlsRule {
+    match fault {
+        PeerFault::NotPublicMessage { .. } | PeerFault::NotACommit => MlsRule::NotPublic,
+        PeerFault::WrongGroup { .. } => MlsRule::OtherGroup,
+        PeerFault::WrongSuite { .. } => MlsRule::OtherSuite,
+        PeerFault::StaleEpoch { .. } | PeerFault::EpochAhead { .. } | PeerFault::EpochOutOfRange { .. } => {
+            MlsRule::Epoch
+        }
+        PeerFault::SenderNotInGroup
+        | PeerFault::SenderMayNotCommit
+        | PeerFault::BadSignature { .. }
+        | PeerFault::IdentityChanged { .. } => MlsRule::Committer,
+        PeerFault::ProposalByReference
+        | PeerFault::UnsupportedProposal { .. }
+        | PeerFault::RepeatedProposal => MlsRule::Proposals,
+        PeerFault::Credential(_)
+        | PeerFault::DuplicateDevice { .. }
+        | PeerFault::DuplicateKey
+        | PeerFault::UnusableKey { .. }
+        | PeerFault::KeyPackage(_)
+        | PeerFault::Lifetime(_) => MlsRule::Credential,
+        PeerFault::RemovedByJoiner { .. } => MlsRule::RemovedIllegally,
+        PeerFault::MissingRatchetTree
+        | PeerFault::MissingExternalPub
+        | PeerFault::InvalidTree(_)
+        | PeerFault::GroupStateMismatch { .. }
+        | PeerFault::UnknownGroupInfoSigner => MlsRule::GroupState,
+        _ => MlsRule::Malformed,
+    }
+}

@@ -1,0 +1,231 @@
+//! PDUs: events with a place in a room (LM-04 §3.5).
+
+use std::sync::Arc;
+
+use super::hash::{self, is_hash};
+use super::shape::{self, ShapeError};
+use super::{Event, redact};
+use crate::id::{EventId, ServerName};
+use crate::json::{Object, canonical, strict};
+use crate::signing::{KeyRing, SignatureError, check_entity};
+use crate::version::{RedactionRules, RoomVersion};
+
+/// An event with its place: what comes before it, what allows it, its id, and its canonical bytes.
+#[derive(Debug, Clone)]
+pub struct RoomEvent {
+    event: Event,
+    id: EventId,
+    auth_events: Vec<EventId>,
+    prev_events: Vec<EventId>,
+    lpdu_id: Option<EventId>,
+    bytes: Arc<[u8]>,
+}
+
+impl RoomEvent {
+    /// Its fields.
+    #[must_use]
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// Its id (LM-04 §3.5).
+    #[must_use]
+    pub fn id(&self) -> &EventId {
+        &self.id
+    }
+
+    /// The state events that allow it (LM-04 §5.2.1).
+    #[must_use]
+    pub fn auth_events(&self) -> &[EventId] {
+        &self.auth_events
+    }
+
+    /// The events it follows: in a Linearized Matrix room exactly one, and none for `m.room.create`.
+    #[must_use]
+    pub fn prev_events(&self) -> &[EventId] {
+        &self.prev_events
+    }
+
+    /// The id of the LPDU that its hub made it of, if its sender's server is another one.
+    #[must_use]
+    pub fn lpdu_id(&self) -> Option<&EventId> {
+        self.lpdu_id.as_ref()
+    }
+
+    /// Its canonical JSON, signatures included.
+    #[must_use]
+    pub fn bytes(&self) -> &Arc<[u8]> {
+        &self.bytes
+    }
+
+    pub(super) fn from_record(bytes: &[u8], version: &RoomVersion) -> Result<Self, ShapeError> {
+        Pdu::parse(bytes, version).map(|pdu| pdu.event)
+    }
+
+    /// Assembles an event whose parts were made here.
+    pub(crate) fn assemble(
+        event: Event,
+        id: EventId,
+        auth_events: Vec<EventId>,
+        prev_events: Vec<EventId>,
+        lpdu_id: Option<EventId>,
+    ) -> Self {
+        let bytes = canonical::object_to_vec(event.as_object()).into();
+        Self { event, id, auth_events, prev_events, lpdu_id, bytes }
+    }
+
+    /// Puts a server's signatures beside the others. Its id stays the same (LM-04 §9.2).
+    pub(crate) fn set_signature(&mut self, server: &ServerName, entry: serde_json::Value) {
+        self.event.set_signature(server, entry);
+        self.bytes = canonical::object_to_vec(self.event.as_object()).into();
+    }
+}
+
+/// How an event's contents relate to its hashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Integrity {
+    /// Every content hash matched.
+    Intact,
+    /// A content hash did not match: this is the redacted copy (LM-04 §5.1 step 3).
+    Redacted,
+}
+
+/// A PDU of the right shape. Nothing is known of who made it.
+#[derive(Debug)]
+pub struct Pdu {
+    event: RoomEvent,
+    signing_bytes: Vec<u8>,
+    /// What the sender's server signed, where that is not the whole PDU.
+    lpdu_signing_bytes: Option<Vec<u8>>,
+    rules: RedactionRules,
+}
+
+/// A PDU that was signed by everybody who had to (LM-04 §5.1 steps 2 and 3).
+#[derive(Debug, Clone)]
+pub struct VerifiedPdu {
+    event: RoomEvent,
+    integrity: Integrity,
+}
+
+impl Pdu {
+    /// Reads a PDU (LM-04 §5.1 step 1).
+    ///
+    /// # Errors
+    /// [`ShapeError`]: the event is to be dropped.
+    pub fn parse(bytes: &[u8], version: &RoomVersion) -> Result<Self, ShapeError> {
+        match strict::parse(bytes)? {
+            serde_json::Value::Object(object) => Self::from_object(object, version),
+            _ => Err(ShapeError::NotAnObject),
+        }
+    }
+
+    /// Checks the shape of a PDU that was read already (LM-04 §5.1 step 1).
+    ///
+    /// # Errors
+    /// [`ShapeError`]: the event is to be dropped.
+    pub fn from_object(object: Object, version: &RoomVersion) -> Result<Self, ShapeError> {
+        let unsigned = object.contains_key("unsigned");
+        let mut bytes = canonical::object_to_vec(&object);
+        shape::event_fits(bytes.len(), &version.limits)?;
+        let auth_events = shape::event_ids(&object, "auth_events")?;
+        let prev_events = shape::event_ids(&object, "prev_events")?;
+        let event = Event::check(object, &version.limits)?;
+        if unsigned {
+            bytes = canonical::object_to_vec(event.as_object());
+        }
+        let hashes = shape::hashes(event.as_object())?;
+        if hashes.sha256.is_none() {
+            return Err(ShapeError::Missing("hashes.sha256"));
+        }
+        match (event.hub_server(), hashes.lpdu_sha256) {
+            (Some(_), None) => return Err(ShapeError::Missing("hashes.lpdu")),
+            (None, Some(_)) => return Err(ShapeError::LpduHashWithoutHub),
+            _ => {}
+        }
+        shape::signatures(event.as_object())?;
+        let rules = version.redaction;
+        let signing_bytes = hash::signing_bytes(event.as_object(), &rules);
+        let id = EventId::from_reference_hash(&hash::sha256(&signing_bytes));
+        // A hub's own event is signed once, over the whole (reading R04).
+        let sealed = event.hub_server().is_some_and(|hub| hub != event.sender_server());
+        let lpdu_signing_bytes = sealed.then(|| hash::lpdu_signing_bytes(event.as_object(), &rules));
+        let lpdu_id =
+            lpdu_signing_bytes.as_deref().map(|bytes| EventId::from_reference_hash(&hash::sha256(bytes)));
+        let event = RoomEvent { event, id, auth_events, prev_events, lpdu_id, bytes: bytes.into() };
+        Ok(Self { event, signing_bytes, lpdu_signing_bytes, rules })
+    }
+
+    /// The event, unverified.
+    #[must_use]
+    pub fn event(&self) -> &RoomEvent {
+        &self.event
+    }
+
+    /// The servers whose keys [`Self::verify`] needs.
+    pub fn signers(&self) -> impl Iterator<Item = &ServerName> {
+        let event = self.event.event();
+        let hub = event.hub_server().filter(|hub| *hub != event.sender_server());
+        std::iter::once(event.sender_server()).chain(hub)
+    }
+
+    /// Checks every signature and hash that counts (LM-04 §5.1 steps 2 and 3, readings R04 and R05).
+    ///
+    /// # Errors
+    /// [`SignatureError`]: the event is to be dropped. A hash that does not match is no error: the event goes on
+    /// redacted.
+    pub fn verify(self, keys: &impl KeyRing) -> Result<VerifiedPdu, SignatureError> {
+        let Self { event: mut room_event, signing_bytes, lpdu_signing_bytes, rules } = self;
+        let event = &room_event.event;
+        let signatures = event.as_object().get("signatures");
+        let at = event.origin_server_ts();
+        if let Some(hub) = event.hub_server() {
+            check_entity(signatures, hub, keys, at, &signing_bytes)?;
+        }
+        match (&lpdu_signing_bytes, event.hub_server()) {
+            (Some(lpdu), _) => check_entity(signatures, event.sender_server(), keys, at, lpdu)?,
+            (None, None) => check_entity(signatures, event.sender_server(), keys, at, &signing_bytes)?,
+            (None, Some(_)) => {}
+        }
+        let integrity = if is_intact(event) { Integrity::Intact } else { Integrity::Redacted };
+        if integrity == Integrity::Redacted {
+            redact(&mut room_event.event.object, &rules);
+            room_event.bytes = canonical::object_to_vec(room_event.event.as_object()).into();
+        }
+        Ok(VerifiedPdu { event: room_event, integrity })
+    }
+}
+
+/// Whether every content hash matches (LM-04 §5.1 step 3).
+fn is_intact(event: &Event) -> bool {
+    let object = event.as_object();
+    let Some(hashes) = object.get("hashes") else { return false };
+    let matches = |claimed: Option<&serde_json::Value>, hash| {
+        claimed.and_then(serde_json::Value::as_str).is_some_and(|claimed| is_hash(claimed, &hash))
+    };
+    matches(hashes.get("sha256"), hash::pdu_content_hash(object))
+        && (event.hub_server().is_none()
+            || matches(
+                hashes.get("lpdu").and_then(|lpdu| lpdu.get("sha256")),
+                hash::lpdu_content_hash(object),
+            ))
+}
+
+impl VerifiedPdu {
+    /// The event.
+    #[must_use]
+    pub fn event(&self) -> &RoomEvent {
+        &self.event
+    }
+
+    /// Whether its contents are what was hashed.
+    #[must_use]
+    pub fn integrity(&self) -> Integrity {
+        self.integrity
+    }
+
+    /// Gives up the stage and returns the event.
+    #[must_use]
+    pub fn into_event(self) -> RoomEvent {
+        self.event
+    }
+}

@@ -1,0 +1,154 @@
+//! The hub's part: turning LPDUs into PDUs, in one order for everybody (LM-04 §3.5.1, §5.1).
+//!
+//! ```text
+//! VerifiedLpdu -> Proposal -> Hub::authorise -> Authorised -> Authorised::seal -> Sealed -> (store it) -> Hub::append
+//! ```
+//!
+//! A [`Sealed`] event belongs to the head it was made for. Whoever embeds this stores it on condition that the head is
+//! still the same, and only then appends it. That an LPDU is sealed once (reading R14) is the store's to see to, which
+//! has the whole list.
+
+mod proposal;
+mod seal;
+
+use std::sync::Arc;
+
+pub use proposal::{Authorised, Proposal};
+pub use seal::{INVITE_RESERVE, Sealed};
+
+use crate::auth::{self, AuthRule, Because, Refusal, RoomRule};
+use crate::event::{Event, Recorded, RoomEvent, kind};
+use crate::id::ServerName;
+use crate::room::{Effect, Head, Room};
+use crate::version::{RoomVersion, RoomVersions};
+
+/// The room moved on since an event was made for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the head is {} by now", .now.event_id)]
+pub struct HeadMoved {
+    /// The head now.
+    pub now: Head,
+}
+
+/// A recorded event that does not fit the room it is recorded for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// It does not follow the head.
+    #[error("a recorded event does not follow the one before it: {0}")]
+    Head(#[from] HeadMoved),
+    /// Its commit does not follow the group.
+    #[error("a recorded commit does not fit the group: {0}")]
+    Commit(#[from] Refusal),
+}
+
+/// A room that this server is the hub of.
+#[derive(Debug)]
+pub struct Hub {
+    room: Room,
+}
+
+impl Hub {
+    /// Authorises the `m.room.create` of a new room (LM-04 §5.2.3 rule 3) and finds its room version.
+    ///
+    /// # Errors
+    /// [`Refusal`] by rule 3.
+    pub fn authorise_create(
+        proposal: Proposal,
+        versions: &RoomVersions,
+    ) -> Result<(Authorised, Arc<RoomVersion>), Refusal> {
+        let version = Arc::clone(auth::authorise_create(proposal.event(), &[], &[], versions)?);
+        let authorised = Authorised {
+            proposal,
+            after: None,
+            auth_events: Vec::new(),
+            allowed_by: AuthRule::CreateAllowed,
+            commit: None,
+        };
+        Ok((authorised, version))
+    }
+
+    /// Begins a room with its sealed and stored `m.room.create`; `None` if the event is another one.
+    #[must_use]
+    pub fn begin(create: Sealed, version: Arc<RoomVersion>) -> Option<Self> {
+        let begins = create.after.is_none() && create.event.event().kind() == kind::CREATE;
+        begins.then(|| Self { room: Room::begin(create.event, version) })
+    }
+
+    /// Begins a room with its recorded `m.room.create`.
+    ///
+    /// # Errors
+    /// [`Refusal`] by rule 3.
+    pub fn restore(create: Recorded, versions: &RoomVersions) -> Result<Self, Refusal> {
+        let create = create.into_event();
+        let version =
+            auth::authorise_create(create.event(), create.auth_events(), create.prev_events(), versions)?;
+        Ok(Self { room: Room::begin(create, Arc::clone(version)) })
+    }
+
+    /// The room.
+    #[must_use]
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// The room, to restore its group.
+    pub fn room_mut(&mut self) -> &mut Room {
+        &mut self.room
+    }
+
+    /// Decides whether a proposed event may come next (LM-04 §4.3, §5.2; reading R11).
+    ///
+    /// # Errors
+    /// [`Refusal`] names the rule.
+    pub fn authorise(&self, proposal: Proposal) -> Result<Authorised, Refusal> {
+        let event = proposal.event();
+        if proposal.lpdu_id().is_some() {
+            bound_to(event, self.room.hub())?;
+        }
+        let state = self.room.select(event);
+        let allowed_by = auth::authorise(event, &state)?;
+        let auth_events = state.to_cite(event);
+        let commit = self.room.stage_commit(event)?;
+        Ok(Authorised { proposal, after: Some(self.room.head().clone()), auth_events, allowed_by, commit })
+    }
+
+    /// Appends a sealed event that was stored.
+    ///
+    /// # Errors
+    /// [`HeadMoved`] if it was sealed for another head.
+    pub fn append(&mut self, sealed: Sealed) -> Result<Arc<RoomEvent>, HeadMoved> {
+        if sealed.after.as_ref() != Some(self.room.head()) {
+            return Err(HeadMoved { now: self.room.head().clone() });
+        }
+        Ok(self.room.apply(sealed.event, Effect::Applied, sealed.commit))
+    }
+
+    /// Appends a recorded event when a room is read back. `follow_commit` says whether the group has yet to follow
+    /// its commit, or was restored from a snapshot that has.
+    ///
+    /// # Errors
+    /// [`ReplayError`] if the event does not follow the head, or its commit the group.
+    pub fn replay(&mut self, recorded: Recorded, follow_commit: bool) -> Result<(), ReplayError> {
+        let event = recorded.into_event();
+        if *event.prev_events() != [self.room.head().event_id.clone()] {
+            return Err(HeadMoved { now: self.room.head().clone() }.into());
+        }
+        let commit = if follow_commit { self.room.stage_commit(event.event())? } else { None };
+        self.room.apply(event, Effect::Applied, commit);
+        Ok(())
+    }
+}
+
+/// An LPDU names the hub it is for (reading R10).
+fn bound_to(event: &Event, hub: &ServerName) -> Result<(), Refusal> {
+    if event.hub_server() == Some(hub) {
+        return Ok(());
+    }
+    let found = event.hub_server().map(ToString::to_string).unwrap_or_default();
+    let because = Because::Differs { what: "hub_server", found, expected: hub.to_string() };
+    Err(Refusal::new(RoomRule::OtherHub, because))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! Events on their way to being sealed.
+
+use crate::auth::AuthRule;
+use crate::encryption::StagedCommit;
+use crate::event::{Draft, Event, ShapeError, VerifiedLpdu};
+use crate::id::EventId;
+use crate::room::Head;
+use crate::version::RoomVersion;
+
+/// An event that its sender's server vouches for, proposed to the hub.
+#[derive(Debug)]
+pub struct Proposal {
+    pub(super) event: Event,
+    pub(super) lpdu_id: Option<EventId>,
+}
+
+impl Proposal {
+    /// An LPDU of a participant.
+    #[must_use]
+    pub fn of_lpdu(lpdu: VerifiedLpdu) -> Self {
+        let mut event = lpdu.event;
+        event.keep_only_sender_signature();
+        Self { event, lpdu_id: Some(lpdu.id) }
+    }
+
+    /// An event of one of the hub's own users, which has no `hub_server` and no LPDU hash (reading R04).
+    ///
+    /// # Errors
+    /// [`ShapeError`] if the draft does not fit the room version.
+    pub fn of_own(draft: Draft, version: &RoomVersion) -> Result<Self, ShapeError> {
+        Ok(Self { event: draft.into_event(&version.limits)?, lpdu_id: None })
+    }
+
+    /// The event.
+    #[must_use]
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// The LPDU's id; `None` for an event of the hub's own.
+    #[must_use]
+    pub fn lpdu_id(&self) -> Option<&EventId> {
+        self.lpdu_id.as_ref()
+    }
+}
+
+/// An event that may follow the head it was authorised for.
+#[derive(Debug)]
+pub struct Authorised {
+    pub(super) proposal: Proposal,
+    pub(super) after: Option<Head>,
+    pub(super) auth_events: Vec<EventId>,
+    pub(super) allowed_by: AuthRule,
+    pub(super) commit: Option<StagedCommit>,
+}
+
+impl Authorised {
+    /// The event.
+    #[must_use]
+    pub fn event(&self) -> &Event {
+        &self.proposal.event
+    }
+
+    /// The rule that allows it.
+    #[must_use]
+    pub fn allowed_by(&self) -> AuthRule {
+        self.allowed_by
+    }
+}

@@ -1,0 +1,84 @@
+//! Making a PDU: what the hub adds to an event (LM-04 §5.1, §6.1, §9.1).
+
+use serde_json::Value;
+
+use super::{Authorised, Proposal};
+use crate::auth::{Because, Refusal, RoomRule};
+use crate::encryption::StagedCommit;
+use crate::event::{RoomEvent, hash};
+use crate::id::{EventId, ServerName};
+use crate::room::Head;
+use crate::signing::{SigningKey, signature_entry};
+use crate::version::RoomVersion;
+
+/// What is kept free for the target server's signature on an invite, in bytes (reading R23).
+pub const INVITE_RESERVE: usize = 1_024;
+
+/// A whole event, hashed and signed by the hub, not yet in the room's list.
+#[derive(Debug)]
+pub struct Sealed {
+    pub(super) event: RoomEvent,
+    pub(super) after: Option<Head>,
+    pub(super) commit: Option<StagedCommit>,
+    limit: usize,
+}
+
+impl Authorised {
+    /// Adds the event's place, its content hash and the hub's signature. `reserve` bytes are kept free for signatures
+    /// to come.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the event would be too large (LM-04 §3.5).
+    pub fn seal(
+        self,
+        hub: &ServerName,
+        key: &SigningKey,
+        version: &RoomVersion,
+        reserve: usize,
+    ) -> Result<Sealed, Refusal> {
+        let Self { proposal: Proposal { mut event, lpdu_id }, after, auth_events, commit, .. } = self;
+        let prev_events: Vec<EventId> = after.iter().map(|head| head.event_id.clone()).collect();
+        event.set_place(&auth_events, &prev_events);
+        event.set_content_hash(&hash::pdu_content_hash(event.as_object()));
+        let signing_bytes = hash::signing_bytes(event.as_object(), &version.redaction);
+        let id = EventId::from_reference_hash(&hash::sha256(&signing_bytes));
+        event.set_signature(hub, signature_entry(key.id().as_str(), &key.sign(&signing_bytes)));
+        let event = RoomEvent::assemble(event, id, auth_events, prev_events, lpdu_id);
+        let limit = version.limits.event;
+        check_size(&event, reserve, limit)?;
+        Ok(Sealed { event, after, commit, limit })
+    }
+}
+
+impl Sealed {
+    /// The event.
+    #[must_use]
+    pub fn event(&self) -> &RoomEvent {
+        &self.event
+    }
+
+    /// The head it was made to follow; `None` for `m.room.create`.
+    #[must_use]
+    pub fn after(&self) -> Option<&Head> {
+        self.after.as_ref()
+    }
+
+    /// Adds a server's signatures, as the target of an invite returns them (LM-04 §12.7.2.1). Nothing else of what
+    /// that server returned is taken (reading R23), and the event's id stays the same.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the event would become too large.
+    pub fn countersign(mut self, server: &ServerName, signatures: Value) -> Result<Self, Refusal> {
+        self.event.set_signature(server, signatures);
+        check_size(&self.event, 0, self.limit)?;
+        Ok(self)
+    }
+}
+
+fn check_size(event: &RoomEvent, reserve: usize, limit: usize) -> Result<(), Refusal> {
+    let bytes = event.bytes().len().saturating_add(reserve);
+    if bytes > limit {
+        return Err(Refusal::new(RoomRule::TooLarge, Because::Size { bytes, limit }));
+    }
+    Ok(())
+}

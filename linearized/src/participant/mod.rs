@@ -1,0 +1,269 @@
+//! The participant's part: following a hub's list, and checking it (LM-04 §5.1, reading R13).
+//!
+//! A participant's list starts at the event of its first `send_join`, on top of the state that the hub returned. Every
+//! PDU that the hub sends is judged. What is sound extends the list; what is not is kept aside with the rule it
+//! breaks, and enters the list, without effect, only if the hub goes on from it.
+
+mod snapshot;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+pub use snapshot::{Snapshot, SnapshotError};
+
+use crate::auth::{self, Because, Refusal, RoomRule};
+use crate::encryption::StagedCommit;
+use crate::event::{Recorded, RoomEvent, VerifiedPdu};
+use crate::hub::{HeadMoved, ReplayError};
+use crate::id::EventId;
+use crate::room::{Effect, Head, Room};
+
+/// How many rejected events are kept in memory, in case the hub goes on from one.
+const MAX_REJECTED: usize = 256;
+
+/// An event that breaks a rule, and the rule.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    /// The event.
+    pub event: RoomEvent,
+    /// What is wrong with it.
+    pub refusal: Refusal,
+}
+
+/// A step of a list that was judged.
+#[derive(Debug)]
+pub struct Step {
+    event: RoomEvent,
+    effect: Effect,
+    commit: Option<StagedCommit>,
+}
+
+impl Step {
+    /// The event.
+    #[must_use]
+    pub fn event(&self) -> &RoomEvent {
+        &self.event
+    }
+
+    /// What it does to the room.
+    #[must_use]
+    pub fn effect(&self) -> Effect {
+        self.effect
+    }
+}
+
+/// Events that extend the list from the head they were judged for: the one judged, and before it those that had been
+/// rejected and that it builds on.
+#[derive(Debug)]
+pub struct Extension {
+    after: Head,
+    steps: Vec<Step>,
+    complaint: Option<Refusal>,
+}
+
+impl Extension {
+    /// The head it extends.
+    #[must_use]
+    pub fn after(&self) -> &Head {
+        &self.after
+    }
+
+    /// The steps in order; the last is the event that was judged.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Why the event that was judged is soft-failed, if it is.
+    #[must_use]
+    pub fn complaint(&self) -> Option<&Refusal> {
+        self.complaint.as_ref()
+    }
+}
+
+/// What becomes of a PDU.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It extends the list.
+    Extends(Extension),
+    /// It breaks a rule.
+    Rejected(Rejected),
+    /// It follows an event that is not known yet, which has to be fetched first.
+    Gap {
+        /// The event it follows.
+        missing: EventId,
+        /// The PDU, to be judged again afterwards.
+        pdu: VerifiedPdu,
+    },
+}
+
+/// A room that this server takes part in under another server's hub.
+#[derive(Debug)]
+pub struct Participant {
+    room: Room,
+    rejected: VecDeque<Rejected>,
+}
+
+impl Participant {
+    fn new(room: Room) -> Self {
+        Self { room, rejected: VecDeque::new() }
+    }
+
+    /// The room.
+    #[must_use]
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// The room, to restore its group.
+    pub fn room_mut(&mut self) -> &mut Room {
+        &mut self.room
+    }
+
+    /// Whether the event extends the list, or follows events that do and were rejected. If not, whoever embeds this
+    /// looks up its predecessor in the list before it asks for a verdict.
+    #[must_use]
+    pub fn predecessor_elsewhere<'p>(&self, pdu: &'p VerifiedPdu) -> Option<&'p EventId> {
+        let prev = pdu.event().prev_events();
+        if prev.contains(&self.room.head().event_id) || self.rejected_chain(prev).is_some() {
+            return None;
+        }
+        prev.first()
+    }
+
+    /// Judges a PDU that the hub sent, or that was fetched from it (LM-04 §5.1, §5.2; readings R10, R11 and R13).
+    /// `predecessor_listed` says whether the event named by [`Self::predecessor_elsewhere`] is in the list.
+    #[must_use]
+    pub fn judge(&self, pdu: VerifiedPdu, predecessor_listed: bool) -> Verdict {
+        match self.check_place(&pdu, predecessor_listed) {
+            Ok(Place::Next(revived)) => self.judge_next(pdu.into_event(), revived),
+            Ok(Place::Gap(missing)) => Verdict::Gap { missing, pdu },
+            Err(refusal) => Verdict::Rejected(Rejected { event: pdu.into_event(), refusal }),
+        }
+    }
+
+    /// Where the event stands, by its `hub_server` and `prev_events` alone.
+    fn check_place(&self, pdu: &VerifiedPdu, predecessor_listed: bool) -> Result<Place, Refusal> {
+        let event = pdu.event();
+        if let Some(other) = event.event().hub_server().filter(|hub| *hub != self.room.hub()) {
+            let because = Because::Differs {
+                what: "hub_server",
+                found: other.to_string(),
+                expected: self.room.hub().to_string(),
+            };
+            return Err(Refusal::new(RoomRule::OtherHub, because));
+        }
+        let prev = event.prev_events();
+        let Some(first) = prev.first() else {
+            return Err(Refusal::new(RoomRule::Predecessors, Because::Field("prev_events")));
+        };
+        if event.event().hub_server().is_some() && prev.len() != 1 {
+            return Err(Refusal::new(RoomRule::Predecessors, Because::Field("prev_events")));
+        }
+        if prev.contains(&self.room.head().event_id) {
+            return Ok(Place::Next(Vec::new()));
+        }
+        if let Some(revived) = self.rejected_chain(prev) {
+            return Ok(Place::Next(revived));
+        }
+        if predecessor_listed {
+            return Err(Refusal::new(RoomRule::Fork, Because::Event(first.clone())));
+        }
+        Ok(Place::Gap(first.clone()))
+    }
+
+    /// The rejected events that lead from the head to one of `prev`, oldest first.
+    fn rejected_chain(&self, prev: &[EventId]) -> Option<Vec<RoomEvent>> {
+        let mut chain = Vec::new();
+        let mut prev = prev;
+        while !prev.contains(&self.room.head().event_id) {
+            // Every event is taken once, so a cycle, which hashes rule out, could not keep this going.
+            let link = self.rejected.iter().find(|rejected| prev.contains(rejected.event.id()))?;
+            if chain.len() >= self.rejected.len() {
+                return None;
+            }
+            chain.push(link.event.clone());
+            prev = link.event.prev_events();
+        }
+        chain.reverse();
+        (!chain.is_empty()).then_some(chain)
+    }
+
+    /// Judges an event whose place is the next one.
+    fn judge_next(&self, event: RoomEvent, revived: Vec<RoomEvent>) -> Verdict {
+        let state = self.room.select(event.event());
+        let verdict = auth::check_cited(event.event(), event.auth_events(), &state, |id| {
+            self.room.state().by_id(id).map(|event| &**event)
+        })
+        .and_then(|()| auth::authorise(event.event(), &state));
+        if let Err(refusal) = verdict {
+            return Verdict::Rejected(Rejected { event, refusal });
+        }
+        // Only the MLS check of a PDU soft-fails (LM-04 §4.3, reading R11).
+        let (effect, commit, complaint) = match self.room.stage_commit(event.event()) {
+            Ok(commit) => (Effect::Applied, commit, None),
+            Err(refusal) => (Effect::SoftFailed, None, Some(refusal)),
+        };
+        let mut steps: Vec<Step> =
+            revived.into_iter().map(|event| Step { event, effect: Effect::Rejected, commit: None }).collect();
+        steps.push(Step { event, effect, commit });
+        Verdict::Extends(Extension { after: self.room.head().clone(), steps, complaint })
+    }
+
+    /// Appends an extension that was stored.
+    ///
+    /// # Errors
+    /// [`HeadMoved`] if it was judged for another head.
+    pub fn append(&mut self, extension: Extension) -> Result<Vec<Arc<RoomEvent>>, HeadMoved> {
+        if extension.after != *self.room.head() {
+            return Err(HeadMoved { now: self.room.head().clone() });
+        }
+        self.rejected
+            .retain(|rejected| !extension.steps.iter().any(|step| step.event.id() == rejected.event.id()));
+        let steps = extension.steps.into_iter();
+        Ok(steps.map(|step| self.room.apply(step.event, step.effect, step.commit)).collect())
+    }
+
+    /// Keeps a rejected event in case the hub goes on from it.
+    pub fn keep(&mut self, rejected: Rejected) {
+        if self.rejected.iter().any(|kept| kept.event.id() == rejected.event.id()) {
+            return;
+        }
+        if self.rejected.len() >= MAX_REJECTED {
+            self.rejected.pop_front();
+        }
+        self.rejected.push_back(rejected);
+    }
+
+    /// Appends a recorded event when a room is read back. `follow_commit` says whether the group has yet to follow
+    /// its commit, or was restored from a snapshot that has.
+    ///
+    /// # Errors
+    /// [`ReplayError`] if the event does not follow the head, or its commit the group.
+    pub fn replay(
+        &mut self,
+        recorded: Recorded,
+        effect: Effect,
+        follow_commit: bool,
+    ) -> Result<(), ReplayError> {
+        let event = recorded.into_event();
+        if !event.prev_events().contains(&self.room.head().event_id) {
+            return Err(HeadMoved { now: self.room.head().clone() }.into());
+        }
+        let follow = follow_commit && effect == Effect::Applied;
+        let commit = if follow { self.room.stage_commit(event.event())? } else { None };
+        self.room.apply(event, effect, commit);
+        Ok(())
+    }
+}
+
+/// Where an event stands.
+enum Place {
+    /// After the head, or after these rejected events that follow the head.
+    Next(Vec<RoomEvent>),
+    /// After an event that is not known.
+    Gap(EventId),
+}
+
+#[cfg(test)]
+mod tests;

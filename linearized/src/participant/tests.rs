@@ -1,0 +1,244 @@
+use serde_json::json;
+
+use super::*;
+use crate::auth::Membership;
+use crate::event::{Draft, Integrity, Recorded};
+use crate::testing::*;
+use crate::version::RoomVersions;
+
+/// A hub with a public room, and Bob's server in it.
+fn pair() -> (TestHub, Participant) {
+    let mut hub = TestHub::new(json!({})).public();
+    let participant = hub.join(BOB);
+    (hub, participant)
+}
+
+fn extension(verdict: Verdict) -> Extension {
+    match verdict {
+        Verdict::Extends(extension) => extension,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn rejected(verdict: Verdict) -> Rejected {
+    match verdict {
+        Verdict::Rejected(rejected) => rejected,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn follow(participant: &mut Participant, event: &RoomEvent) {
+    let extension = extension(participant.judge(pdu(event), false));
+    participant.append(extension).unwrap();
+}
+
+/// What the hub would cite for an event now.
+fn cites(hub: &TestHub, draft: &Draft) -> Vec<EventId> {
+    let event = draft.clone().into_event(&hub.version.limits).unwrap();
+    hub.hub.room().select(&event).to_cite(&event)
+}
+
+fn forge_next(hub: &TestHub, draft: Draft) -> VerifiedPdu {
+    let cited = cites(hub, &draft);
+    forge(hub, draft, &cited, &[hub.hub.room().head().event_id.clone()])
+}
+
+#[test]
+fn a_participant_arrives_at_the_hubs_state() {
+    let (mut hub, mut participant) = pair();
+    for event in [
+        hub.member(CAROL, CAROL, "join").unwrap(),
+        hub.message(BOB).unwrap(),
+        hub.event(ALICE, "m.room.name", Some(""), json!({"name": "x"})).unwrap(),
+        hub.member(ALICE, CAROL, "leave").unwrap(),
+    ] {
+        follow(&mut participant, &event);
+    }
+    let ids = |room: &Room| room.state().all_current().map(|e| e.id().clone()).collect::<Vec<_>>();
+    assert_eq!(ids(participant.room()), ids(hub.hub.room()));
+    assert_eq!(participant.room().head().event_id, hub.hub.room().head().event_id);
+    assert_eq!(participant.room().head().length, 5);
+    assert!(!participant.room().is_disputed());
+}
+
+#[test]
+fn an_event_that_breaks_a_rule_is_rejected_with_it() {
+    let (mut hub, participant) = pair();
+    let message = hub.draft(CAROL, "m.room.message", None, json!({}));
+    let verdict = rejected(participant.judge(forge_next(&hub, message), false));
+    assert_eq!(verdict.refusal.rule.to_string(), "auth 6");
+    let name = hub.draft(BOB, "m.room.name", Some(""), json!({}));
+    let verdict = rejected(participant.judge(forge_next(&hub, name), false));
+    assert_eq!(verdict.refusal.rule.to_string(), "auth 7");
+    let head = [hub.hub.room().head().event_id.clone()];
+    let message = hub.draft(BOB, "m.room.message", None, json!({}));
+    let verdict = rejected(participant.judge(forge(&hub, message, &[], &head), false));
+    assert_eq!(verdict.refusal.rule.to_string(), "auth 4.3");
+    let create = hub.draft(ALICE, "m.room.create", Some(""), json!({"room_version": "I.1"}));
+    let verdict = rejected(participant.judge(forge(&hub, create.clone(), &[], &[]), false));
+    assert_eq!(verdict.refusal.rule, RoomRule::Predecessors.into());
+    assert_eq!(
+        rejected(participant.judge(forge_next(&hub, create), false)).refusal.rule.to_string(),
+        "auth 3.1"
+    );
+    assert!(hub.message(ALICE).is_ok());
+}
+
+#[test]
+fn an_event_through_another_hub_is_rejected() {
+    let (hub, participant) = pair();
+    let other = TestHub { name: server("d.example"), ..TestHub::new(json!({})) };
+    let draft = hub.draft(BOB, "m.room.message", None, json!({}));
+    let cited = cites(&hub, &draft);
+    let pdu = forge(&other, draft, &cited, &[hub.hub.room().head().event_id.clone()]);
+    assert_eq!(rejected(participant.judge(pdu, false)).refusal.rule, RoomRule::OtherHub.into());
+}
+
+#[test]
+fn a_gap_is_named_and_a_fork_is_rejected() {
+    let (mut hub, mut participant) = pair();
+    let first = hub.message(ALICE).unwrap();
+    let second = hub.message(ALICE).unwrap();
+    assert_eq!(participant.predecessor_elsewhere(&pdu(&second)), Some(first.id()));
+    let Verdict::Gap { missing, pdu: kept } = participant.judge(pdu(&second), false) else { panic!("a gap") };
+    assert_eq!((&missing, kept.event().id()), (first.id(), second.id()));
+    follow(&mut participant, &first);
+    follow(&mut participant, &second);
+    let fork = hub.draft(ALICE, "m.room.message", None, json!({"other": 1}));
+    let cited = cites(&hub, &fork);
+    let fork = forge(&hub, fork, &cited, &[first.id().clone()]);
+    assert_eq!(participant.predecessor_elsewhere(&fork), Some(first.id()));
+    assert_eq!(rejected(participant.judge(fork, true)).refusal.rule, RoomRule::Fork.into());
+}
+
+#[test]
+fn a_room_is_disputed_when_the_hub_goes_on_from_a_rejected_event() {
+    let (hub, mut participant) = pair();
+    let head = hub.hub.room().head().event_id.clone();
+    let bad = hub.draft(BOB, "m.room.name", Some(""), json!({"name": "mine"}));
+    let cited = cites(&hub, &bad);
+    let bad = forge(&hub, bad, &cited, &[head]);
+    let bad_id = bad.event().id().clone();
+    participant.keep(rejected(participant.judge(bad, false)));
+    assert_eq!(participant.room().head().length, 1);
+    assert!(!participant.room().is_disputed());
+
+    let worse = hub.draft(CAROL, "m.room.message", None, json!({}));
+    let cited = cites(&hub, &worse);
+    let worse = forge(&hub, worse, &cited, std::slice::from_ref(&bad_id));
+    let worse_id = worse.event().id().clone();
+    participant.keep(rejected(participant.judge(worse, false)));
+
+    let good = hub.draft(ALICE, "m.room.message", None, json!({}));
+    let cited = cites(&hub, &good);
+    let good = forge(&hub, good, &cited, std::slice::from_ref(&worse_id));
+    assert_eq!(participant.predecessor_elsewhere(&good), None);
+    let extension = extension(participant.judge(good, false));
+    let steps: Vec<_> =
+        extension.steps().iter().map(|step| (step.event().id().clone(), step.effect())).collect();
+    assert_eq!(steps[..2], [(bad_id, Effect::Rejected), (worse_id, Effect::Rejected)]);
+    assert_eq!(steps[2].1, Effect::Applied);
+    participant.append(extension).unwrap();
+    assert!(participant.room().is_disputed());
+    assert_eq!(participant.room().head().length, 4);
+    assert!(participant.room().state().current("m.room.name", "").is_none());
+}
+
+#[test]
+fn a_hub_event_may_have_more_predecessors_if_it_is_not_sealed() {
+    let (hub, participant) = pair();
+    let head = hub.hub.room().head().event_id.clone();
+    let two = [EventId::parse("$elsewhere").unwrap(), head];
+    let own = hub.draft(ALICE, "m.room.message", None, json!({}));
+    let cited = cites(&hub, &own);
+    extension(participant.judge(forge(&hub, own, &cited, &two), false));
+    let sealed = hub.draft(BOB, "m.room.message", None, json!({}));
+    let cited = cites(&hub, &sealed);
+    let verdict = rejected(participant.judge(forge(&hub, sealed, &cited, &two), false));
+    assert_eq!(verdict.refusal.rule, RoomRule::Predecessors.into());
+}
+
+#[test]
+fn an_extension_belongs_to_its_head() {
+    let (mut hub, mut participant) = pair();
+    let event = hub.message(ALICE).unwrap();
+    let (one, two) =
+        (extension(participant.judge(pdu(&event), false)), extension(participant.judge(pdu(&event), false)));
+    participant.append(one).unwrap();
+    assert!(participant.append(two).is_err());
+}
+
+#[test]
+fn a_redacted_event_keeps_its_place() {
+    let (mut hub, mut participant) = pair();
+    let event = hub.message(BOB).unwrap();
+    let mut object: crate::json::Object = serde_json::from_slice(event.bytes()).unwrap();
+    object["content"]["body"] = json!("changed");
+    let changed = pdu_of(&crate::json::canonical::object_to_vec(&object));
+    assert_eq!(changed.integrity(), Integrity::Redacted);
+    let extension = extension(participant.judge(changed, false));
+    participant.append(extension).unwrap();
+    assert_eq!(participant.room().head().event_id, *event.id());
+}
+
+#[test]
+fn a_snapshot_is_one_room_with_every_slot_filled_once() {
+    let hub = TestHub::new(json!({})).public();
+    let room = hub.hub.room().id().clone();
+    let all: Vec<_> = hub.list.iter().map(|event| pdu(event)).collect();
+    let prev = hub.hub.room().head().event_id.clone();
+    let snapshot = |state: Vec<VerifiedPdu>| Snapshot::new(&room, state, vec![], prev.clone());
+    assert!(snapshot(all.clone()).is_ok());
+    assert_eq!(snapshot(all[1..].to_vec()).unwrap_err(), SnapshotError::NoCreate);
+    let twice: Vec<_> = all.iter().chain(&all[1..2]).cloned().collect();
+    assert_eq!(snapshot(twice).unwrap_err(), SnapshotError::Stray(hub.list[1].id().clone()));
+    let other = crate::id::RoomId::parse("!other:hub.example").unwrap();
+    assert!(matches!(Snapshot::new(&other, all.clone(), vec![], prev.clone()), Err(SnapshotError::Stray(_))));
+    let versions = RoomVersions::lm_04();
+    let started = Participant::start(snapshot(all).unwrap(), &server("d.example"), &versions);
+    assert_eq!(started.unwrap_err(), SnapshotError::OtherHub(server("hub.example")));
+}
+
+#[test]
+fn the_first_event_has_to_be_sound() {
+    let hub = TestHub::new(json!({}));
+    let room = hub.hub.room().id().clone();
+    let state: Vec<_> = hub.list.iter().map(|event| pdu(event)).collect();
+    let prev = hub.hub.room().head().event_id.clone();
+    let snapshot = Snapshot::new(&room, state, vec![], prev).unwrap();
+    let participant = Participant::start(snapshot, &hub.name, &RoomVersions::lm_04()).unwrap();
+    let join = Draft::member(room, &user(BOB), &user(BOB), Membership::Join, TS);
+    let error = participant.judge_first(forge_next(&hub, join)).unwrap_err();
+    assert!(matches!(error, SnapshotError::Event(refusal) if refusal.rule.to_string() == "auth 5.2.6"));
+}
+
+#[test]
+fn a_participant_is_read_back_from_its_records() {
+    let (mut hub, mut participant) = pair();
+    let mut list = vec![hub.list.last().unwrap().clone()];
+    for _ in 0..3 {
+        let event = hub.message(BOB).unwrap();
+        follow(&mut participant, &event);
+        list.push(event);
+    }
+    let record = |event: &RoomEvent| Recorded::read(event.bytes(), event.id(), &hub.version).unwrap();
+    let state: Vec<_> = hub.list[..3].iter().map(|event| record(event)).collect();
+    let prev = hub.list[2].id().clone();
+    let snapshot = Snapshot::recorded(hub.hub.room().id(), state, vec![], prev).unwrap();
+    let mut again = Participant::start(snapshot, &hub.name, &RoomVersions::lm_04()).unwrap();
+    for event in &list {
+        again.replay(record(event), Effect::Applied, true).unwrap();
+    }
+    assert_eq!(again.room().head(), participant.room().head());
+}
+
+#[test]
+fn rejected_events_do_not_pile_up() {
+    let (hub, mut participant) = pair();
+    for number in 0..2 * MAX_REJECTED {
+        let draft = hub.draft(CAROL, "m.room.message", None, json!({"n": number}));
+        let verdict = rejected(participant.judge(forge_next(&hub, draft), false));
+        participant.keep(verdict);
+    }
+    assert_eq!(participant.rejected.len(), MAX_REJECTED);
+}

@@ -1,0 +1,249 @@
+//! A room: an append-only list of events with the state they make (LM-04 §3.2, §3.5.2).
+//!
+//! A [`Room`] keeps the state, its history, and the head of the list. It does not keep the list: whoever embeds it
+//! stores events before they are applied, and reads them back from there.
+
+mod presence;
+mod state;
+mod visibility;
+
+use std::sync::Arc;
+
+pub use presence::Presence;
+pub use state::State;
+pub use visibility::Visibility;
+
+use crate::auth::{self, AuthRule, Because, Membership, Refusal, SelectedState};
+use crate::encryption::{Encryption, StagedCommit};
+use crate::event::{Draft, Event, RoomEvent, StrippedEvent, kind};
+use crate::id::{EventId, RoomId, ServerName, UserId};
+use crate::version::{HubSelection, RoomVersion};
+
+/// A place in a room's list as this server holds it, from 0.
+pub type Position = u64;
+
+/// The state that stripped state shows (LM-04 §3.5.2.1).
+const STRIPPED: [&str; 6] =
+    [kind::CREATE, kind::NAME, kind::AVATAR, kind::TOPIC, kind::JOIN_RULES, kind::CANONICAL_ALIAS];
+
+/// The last event of a room's list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Its id.
+    pub event_id: EventId,
+    /// The number of events in the list up to and including it.
+    pub length: u64,
+}
+
+/// What an event in the list does to the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It is a full member of the list.
+    Applied,
+    /// It is in the list and in the state, but not shown to clients (LM-04 §2, soft failure).
+    SoftFailed,
+    /// It is in the list only because a later event follows it: no state, not shown (reading R13).
+    Rejected,
+}
+
+/// A room as one server sees it.
+#[derive(Debug)]
+pub struct Room {
+    id: RoomId,
+    version: Arc<RoomVersion>,
+    hub: ServerName,
+    create: Arc<RoomEvent>,
+    state: State,
+    presence: Presence,
+    encryption: Encryption,
+    head: Head,
+    disputed: bool,
+}
+
+impl Room {
+    /// A room that begins with its `m.room.create` at position 0.
+    pub(crate) fn begin(create: RoomEvent, version: Arc<RoomVersion>) -> Self {
+        let head = Head { event_id: create.id().clone(), length: 1 };
+        let create = Arc::new(create);
+        let mut state = State::default();
+        state.put(Some(0), &create);
+        Self::new(create, version, state, Presence::default(), head)
+    }
+
+    /// A room as it was before the event that a participant's list starts with (reading R13). `prev` is what that
+    /// event follows.
+    pub(crate) fn from_snapshot(
+        create: RoomEvent,
+        version: Arc<RoomVersion>,
+        others: impl IntoIterator<Item = RoomEvent>,
+        chain: impl IntoIterator<Item = RoomEvent>,
+        prev: EventId,
+    ) -> Self {
+        let create = Arc::new(create);
+        let mut state = State::default();
+        for event in chain {
+            state.remember(&Arc::new(event));
+        }
+        state.put(None, &create);
+        for event in others {
+            state.put(None, &Arc::new(event));
+        }
+        let mut presence = Presence::default();
+        for member in state.current_of(kind::MEMBER) {
+            presence.change(None, member.event(), Membership::Leave);
+        }
+        Self::new(create, version, state, presence, Head { event_id: prev, length: 0 })
+    }
+
+    fn new(
+        create: Arc<RoomEvent>,
+        version: Arc<RoomVersion>,
+        state: State,
+        presence: Presence,
+        head: Head,
+    ) -> Self {
+        let hub = match version.hub_selection {
+            HubSelection::Creator => create.event().sender_server().clone(),
+        };
+        let encryption = Encryption::of_create(create.event());
+        let id = create.event().room_id().clone();
+        Self { id, version, hub, create, state, presence, encryption, head, disputed: false }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &RoomId {
+        &self.id
+    }
+
+    /// Its version.
+    #[must_use]
+    pub fn version(&self) -> &Arc<RoomVersion> {
+        &self.version
+    }
+
+    /// Its hub (LM-04 §11).
+    #[must_use]
+    pub fn hub(&self) -> &ServerName {
+        &self.hub
+    }
+
+    /// The end of its list. While a participant's list is still empty, `length` is 0 and `event_id` is what the first
+    /// event has to follow.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Its state and the history of its state.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Which servers have users in it, and had.
+    #[must_use]
+    pub fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// Its encryption.
+    #[must_use]
+    pub fn encryption(&self) -> &Encryption {
+        &self.encryption
+    }
+
+    /// The encryption, to restore a group from a snapshot.
+    pub fn encryption_mut(&mut self) -> &mut Encryption {
+        &mut self.encryption
+    }
+
+    /// Whether the hub went on from an event that this server rejects (reading R13).
+    #[must_use]
+    pub fn is_disputed(&self) -> bool {
+        self.disputed
+    }
+
+    /// A user's membership.
+    #[must_use]
+    pub fn membership(&self, user: &UserId) -> Membership {
+        auth::membership_of(self.state.current(kind::MEMBER, user.as_str()))
+    }
+
+    /// Whether anybody may read the room (LM-04 §4.3).
+    #[must_use]
+    pub fn is_world_readable(&self) -> bool {
+        visibility::setting(self.state.current(kind::HISTORY_VISIBILITY, ""))
+            == visibility::Setting::WorldReadable
+    }
+
+    /// The stripped state to show with an invite or a knock (LM-04 §3.5.2.1).
+    #[must_use]
+    pub fn stripped_state(&self) -> Vec<StrippedEvent> {
+        STRIPPED.iter().filter_map(|kind| StrippedEvent::of(self.state.current(kind, "")?.event())).collect()
+    }
+
+    /// The state that decides about `event` if it comes next.
+    pub(crate) fn select<'s>(&'s self, event: &Event) -> SelectedState<'s> {
+        let follows_create = self.head.event_id == *self.create.id();
+        SelectedState::select(event, &self.create, follows_create, |kind, key| self.state.current(kind, key))
+    }
+
+    /// Decides whether somebody could change a user's membership now, as a template for it needs to know
+    /// (LM-04 §12.7.1). Nothing is promised: the state may change before the event is sent.
+    ///
+    /// # Errors
+    /// [`Refusal`] names the rule.
+    pub fn would_allow(
+        &self,
+        sender: &UserId,
+        target: &UserId,
+        membership: Membership,
+    ) -> Result<AuthRule, Refusal> {
+        let event =
+            Draft::member(self.id.clone(), sender, target, membership, 0).into_event(&self.version.limits);
+        let event =
+            event.map_err(|_| Refusal::new(AuthRule::MemberMalformed, Because::Field("state_key")))?;
+        auth::authorise(&event, &self.select(&event))
+    }
+
+    /// Checks what an event does to the room's MLS group (LM-04 §4.3): `None` if it does nothing.
+    ///
+    /// # Errors
+    /// [`Refusal`] names the rule.
+    pub(crate) fn stage_commit(&self, event: &Event) -> Result<Option<StagedCommit>, Refusal> {
+        if event.kind() != kind::MLS_COMMIT || event.state_key().is_some() {
+            return Ok(None);
+        }
+        self.encryption.stage(self, event)
+    }
+
+    /// Appends an event that follows the head.
+    pub(crate) fn apply(
+        &mut self,
+        event: RoomEvent,
+        effect: Effect,
+        commit: Option<StagedCommit>,
+    ) -> Arc<RoomEvent> {
+        let event = Arc::new(event);
+        let position = self.head.length;
+        self.head = Head { event_id: event.id().clone(), length: position.saturating_add(1) };
+        if effect == Effect::Rejected {
+            self.disputed = true;
+            return event;
+        }
+        if event.event().state_key().is_some() {
+            if event.event().kind() == kind::MEMBER {
+                let before = auth::membership_of(
+                    self.state.current(kind::MEMBER, event.event().state_key().unwrap_or_default()),
+                );
+                self.presence.change(Some(position), event.event(), before);
+            }
+            self.state.put(Some(position), &event);
+        }
+        if let Some(commit) = commit {
+            self.encryption.merge(commit);
+        }
+        event
+    }
+}
