@@ -150,13 +150,6 @@ impl ServerKeys {
     pub fn old_verify_keys(&self) -> &BTreeMap<KeyId, OldVerifyKey> {
         &self.old_verify_keys
     }
-
-    /// Every key with the end of its validity: `valid_until_ts`, or `expired_ts` for a retired key.
-    pub fn keys(&self) -> impl Iterator<Item = (&KeyId, VerifyKey, i64)> {
-        let current = self.verify_keys.iter().map(|(id, key)| (id, *key, self.valid_until_ts));
-        let old = self.old_verify_keys.iter().map(|(id, old)| (id, old.key, old.expired_ts));
-        current.chain(old)
-    }
 }
 
 fn entries(keys: &Object) -> impl Iterator<Item = (KeyId, &Value)> {

@@ -1,0 +1,284 @@
+//! Taking requests apart, in the order of reading R18.
+
+use std::collections::HashMap;
+
+use axum::RequestExt;
+use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Path, RawQuery, Request};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use mimi_linearized::id::{DeviceId, EventId, IdError, RoomId, ServerName, UserId};
+use mimi_linearized::json::Object;
+use mimi_linearized::json::strict::{self, Document, Segment};
+use serde_json::Value;
+
+use crate::clock;
+use crate::error::ApiError;
+use crate::node::Node;
+use crate::request_auth;
+
+/// The largest request body, in bytes: fifty events and a hundred EDUs of the largest kind, with room for escapes.
+pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+
+/// A request that was proved to come from a server.
+#[derive(Debug)]
+pub struct Authenticated {
+    /// The server.
+    pub origin: ServerName,
+    /// The body of a `POST` or `PUT`.
+    body: Option<Document>,
+}
+
+impl FromRequest<Node> for Authenticated {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, node: &Node) -> Result<Self, ApiError> {
+        let (parts, body) = request.with_limited_body().into_parts();
+        let body = match parts.method {
+            Method::POST | Method::PUT => Some(read_json(body).await?),
+            _ => None,
+        };
+        let content = body.as_ref().map(|document| &document.value);
+        let origin = authenticate(node, &parts.method, &target_of(&parts), &parts.headers, content).await?;
+        node.heard_from(&origin);
+        Ok(Self { origin, body })
+    }
+}
+
+/// The request target as it was sent.
+fn target_of(parts: &Parts) -> String {
+    let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+    uri.path_and_query().map_or_else(String::new, ToString::to_string)
+}
+
+async fn read_json(body: axum::body::Body) -> Result<Document, ApiError> {
+    let bytes: Bytes = match Limited::new(body, MAX_BODY_BYTES).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if is_too_large(&*error) => return Err(ApiError::too_large(MAX_BODY_BYTES)),
+        Err(_) => return Err(ApiError::not_json("the body did not arrive whole")),
+    };
+    strict::read(&bytes).map_err(|error| ApiError::not_json(error.to_string()))
+}
+
+/// Whether an error, or what caused it, is that a body is too long.
+fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<LengthLimitError>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// Checks every `Authorization` header of a request (LM-04 §12.4).
+async fn authenticate(
+    node: &Node,
+    method: &Method,
+    target: &str,
+    headers: &HeaderMap,
+    content: Option<&Value>,
+) -> Result<ServerName, ApiError> {
+    let refuse = |error: request_auth::AuthError| {
+        tracing::debug!(%error, "refused a request");
+        ApiError::unauthenticated(error.to_string())
+    };
+    let presented = request_auth::parse_all(headers).map_err(refuse)?;
+    // Before anybody is asked for keys.
+    presented.check_destination(&node.name).map_err(refuse)?;
+    let now = clock::now_ms();
+    let ring = node.keys.ring_for_requests(presented.origin(), presented.key_ids(), now).await;
+    presented.verify(&ring, now, &node.name, method.as_str(), target, content).map_err(refuse)
+}
+
+impl Authenticated {
+    /// The body as an object without faults.
+    ///
+    /// # Errors
+    /// `M_BAD_JSON` if the body is no object, or is JSON that readers would disagree on.
+    pub fn into_object(self) -> Result<(ServerName, Object), ApiError> {
+        let Some(document) = self.body else { return Err(ApiError::not_json("a body is needed")) };
+        if let Some(fault) = document.faults.first() {
+            return Err(ApiError::bad_json(fault.to_string()));
+        }
+        match document.value {
+            Value::Object(object) => Ok((self.origin, object)),
+            _ => Err(ApiError::bad_json("the body must be an object")),
+        }
+    }
+
+    /// The body as an object with the elements of the array `of` apart, each `None` if it is faulty in itself
+    /// (reading R19). A missing array is an empty one.
+    ///
+    /// # Errors
+    /// `M_BAD_JSON` if anything else is faulty.
+    pub fn into_object_with_list(
+        self,
+        of: &str,
+    ) -> Result<(ServerName, Object, Vec<Option<Value>>), ApiError> {
+        let Some(document) = self.body else { return Err(ApiError::not_json("a body is needed")) };
+        let Value::Object(mut object) = document.value else {
+            return Err(ApiError::bad_json("the body must be an object"));
+        };
+        let mut elements: Vec<Option<Value>> = match object.remove(of) {
+            None => Vec::new(),
+            Some(Value::Array(elements)) => elements.into_iter().map(Some).collect(),
+            Some(_) => return Err(ApiError::bad_json(format!("`{of}` must be an array"))),
+        };
+        for fault in &document.faults {
+            let mut path = fault.path();
+            let slot = match (path.next(), path.next()) {
+                (Some(Segment::Key(key)), Some(Segment::Index(index))) if key == of => {
+                    elements.get_mut(*index)
+                }
+                _ => None,
+            };
+            match slot {
+                Some(slot) => *slot = None,
+                None => return Err(ApiError::bad_json(fault.to_string())),
+            }
+        }
+        Ok((self.origin, object, elements))
+    }
+}
+
+/// The body of a request that needs no authentication.
+#[derive(Debug)]
+pub struct JsonBody(pub Object);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let document = read_json(request.with_limited_body().into_body()).await?;
+        if let Some(fault) = document.faults.first() {
+            return Err(ApiError::bad_json(fault.to_string()));
+        }
+        match document.value {
+            Value::Object(object) => Ok(Self(object)),
+            _ => Err(ApiError::bad_json("the body must be an object")),
+        }
+    }
+}
+
+/// The parameters in a path, percent-decoded.
+#[derive(Debug)]
+pub struct PathParams(HashMap<String, String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathParams {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path: Result<Path<HashMap<String, String>>, PathRejection> =
+            Path::from_request_parts(parts, state).await;
+        // A path that does not decode names nothing that exists.
+        path.map(|Path(params)| Self(params)).map_err(|_| ApiError::unrecognized())
+    }
+}
+
+impl PathParams {
+    /// A parameter of the route.
+    #[must_use]
+    pub fn text(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
+    /// The room in the path; a text that is no room id is an unknown room.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND`.
+    pub fn room(&self) -> Result<RoomId, ApiError> {
+        self.id("room", RoomId::parse)
+    }
+
+    /// The user in the path.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND`.
+    pub fn user(&self) -> Result<UserId, ApiError> {
+        self.id("user", UserId::parse)
+    }
+
+    /// The device in the path.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND`.
+    pub fn device(&self) -> Result<DeviceId, ApiError> {
+        self.id("device", DeviceId::parse)
+    }
+
+    /// The event in the path.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND`.
+    pub fn event(&self) -> Result<EventId, ApiError> {
+        self.id("event", EventId::parse)
+    }
+
+    fn id<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T, IdError>) -> Result<T, ApiError> {
+        parse(self.text(name)).map_err(|error| ApiError::not_found(format!("no such {name}: {error}")))
+    }
+}
+
+/// The parameters in a query, percent-decoded, in order.
+#[derive(Debug)]
+pub struct QueryParams(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let RawQuery(query) = match RawQuery::from_request_parts(parts, state).await {
+            Ok(query) => query,
+            Err(never) => match never {},
+        };
+        let pairs = form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes());
+        Ok(Self(pairs.into_owned().collect()))
+    }
+}
+
+impl QueryParams {
+    /// Every value of a parameter.
+    #[must_use]
+    pub fn all(&self, name: &str) -> Vec<String> {
+        self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// The first value of a parameter.
+    #[must_use]
+    pub fn first(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a parameter that has to be there.
+    ///
+    /// # Errors
+    /// `M_BAD_JSON`, which LM-04 has for malformed requests of any kind.
+    pub fn required(&self, name: &str) -> Result<&str, ApiError> {
+        self.first(name).ok_or_else(|| ApiError::bad_json(format!("the query parameter `{name}` is missing")))
+    }
+
+    /// An event id that has to be there; a text that is none is an unknown event.
+    ///
+    /// # Errors
+    /// `M_BAD_JSON` if it is missing, `M_NOT_FOUND` if it is no event id.
+    pub fn event(&self, name: &str) -> Result<EventId, ApiError> {
+        let text = self.required(name)?;
+        EventId::parse(text).map_err(|error| ApiError::not_found(format!("no such event: {error}")))
+    }
+}
+
+/// An answer with status 200.
+#[derive(Debug)]
+pub struct Answer(pub Value);
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let json = HeaderValue::from_static("application/json");
+        (StatusCode::OK, [(header::CONTENT_TYPE, json)], self.0.to_string()).into_response()
+    }
+}

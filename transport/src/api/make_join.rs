@@ -1,0 +1,33 @@
+//! `GET /_matrix/federation/v1/make_join/:roomId/:userId` (LM-04 §12.7.3.1): a template for joining.
+
+use axum::extract::State;
+use mimi_linearized::id::{RoomId, UserId};
+
+use super::{Answer, Authenticated, PathParams, QueryParams, make, segment};
+use crate::error::ApiError;
+use crate::node::Node;
+use crate::rooms::HandshakeKind;
+
+/// The path of a template, with the room versions that this server implements.
+#[must_use]
+pub fn path(node: &Node, room_id: &RoomId, user: &UserId) -> String {
+    let (room_id, user) = (segment(room_id.as_str()), segment(user.as_str()));
+    format!("/_matrix/federation/v1/make_join/{room_id}/{user}?{}", make::versions_query(node))
+}
+
+/// Answers with a template, at the top level and under `event`.
+///
+/// # Errors
+/// `M_BAD_JSON` without `ver`, then `M_NOT_FOUND`, `M_WRONG_SERVER`, `M_INCOMPATIBLE_ROOM_VERSION` or `M_FORBIDDEN`.
+pub async fn handle(
+    State(node): State<Node>,
+    path: PathParams,
+    query: QueryParams,
+    request: Authenticated,
+) -> Result<Answer, ApiError> {
+    query.required("ver")?;
+    let (room_id, user, versions) = (path.room()?, path.user()?, query.all("ver"));
+    let template =
+        node.template(HandshakeKind::Join, &room_id, &user, &request.origin, Some(&versions)).await?;
+    Ok(Answer(make::both_forms(template)))
+}

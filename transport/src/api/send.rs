@@ -1,0 +1,102 @@
+//! `PUT /_matrix/federation/v2/send/:txnId` (LM-04 §12.5.1): events and EDUs.
+
+use axum::extract::State;
+use http::Method;
+use mimi_linearized::id::{EventId, ServerName};
+use mimi_linearized::json::Object;
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Authenticated, PathParams, Paths, ask, segment};
+use crate::error::ApiError;
+use crate::node::Node;
+use crate::rooms::{Provenance, Received, RoomError};
+use crate::transactions::InFlight;
+
+/// The most events in one transaction.
+pub const MAX_PDUS: usize = 50;
+/// The most EDUs in one transaction.
+pub const MAX_EDUS: usize = 100;
+/// The endpoint's name in transaction keys.
+const ENDPOINT: &str = "send";
+
+/// The paths of a transaction.
+#[must_use]
+pub fn paths(txn_id: &str) -> Paths {
+    Paths::both("/_matrix/federation/v2", &format!("/send/{}", segment(txn_id)))
+}
+
+/// Processes a transaction, or repeats the answer to it.
+///
+/// # Errors
+/// `M_BAD_JSON` for a malformed or oversize transaction, `M_BAD_STATE` while another one is in flight.
+pub async fn handle(
+    State(node): State<Node>,
+    path: PathParams,
+    request: Authenticated,
+) -> Result<Answer, ApiError> {
+    let (origin, mut body, pdus) = request.into_object_with_list("pdus")?;
+    let edus = match body.remove("edus") {
+        None => Vec::new(),
+        Some(Value::Array(edus)) => edus,
+        Some(_) => return Err(ApiError::bad_json("`edus` must be an array")),
+    };
+    if pdus.len() > MAX_PDUS {
+        return Err(ApiError::bad_json(format!("`pdus` has {} entries; {MAX_PDUS} are allowed", pdus.len())));
+    }
+    if edus.len() > MAX_EDUS {
+        return Err(ApiError::bad_json(format!("`edus` has {} entries; {MAX_EDUS} are allowed", edus.len())));
+    }
+    let txn_id = path.text("txn").to_owned();
+    let from = Provenance { origin: Some(origin.clone()), txn_id: Some(txn_id.clone()) };
+    let process = process(node.clone(), origin.clone(), from, pdus, edus);
+    node.once(origin, ENDPOINT, txn_id, InFlight::One, process).await.map(Answer)
+}
+
+/// Takes every entry on its own: one that fails does not stop the others (reading R19).
+async fn process(
+    node: Node,
+    origin: ServerName,
+    from: Provenance,
+    pdus: Vec<Option<Value>>,
+    edus: Vec<Value>,
+) -> Result<Value, ApiError> {
+    let mut failed = Map::new();
+    for (index, pdu) in pdus.into_iter().enumerate() {
+        let Some(Value::Object(object)) = pdu else {
+            tracing::info!(%origin, index, "dropped an entry that is no event");
+            continue;
+        };
+        match node.receive(object, &from).await? {
+            Received::Accepted => {}
+            Received::Dropped(why) => tracing::info!(%origin, index, why, "dropped an event"),
+            Received::Rejected(id, refusal) => {
+                tracing::info!(%origin, event = %id, %refusal, "rejected an event");
+                failed.insert(id.to_string(), json!({"error": refusal.to_string()}));
+            }
+        }
+    }
+    for (index, edu) in edus.into_iter().enumerate() {
+        node.receive_edu(&origin, &from, index, edu).await?;
+    }
+    Ok(json!({"failed_pdus": failed}))
+}
+
+/// Sends a transaction. Returns the errors of the events that were rejected.
+///
+/// # Errors
+/// [`RoomError`] if the transaction was not answered with 200.
+pub async fn call(
+    node: &Node,
+    server: &ServerName,
+    txn_id: &str,
+    body: &Value,
+) -> Result<Vec<(EventId, String)>, RoomError> {
+    let answer = ask(node, server, Method::PUT, &paths(txn_id), Some(body)).await?;
+    let failed = answer.get("failed_pdus").and_then(Value::as_object);
+    Ok(failed.into_iter().flatten().filter_map(|(id, entry)| failure(id, entry.as_object()?)).collect())
+}
+
+fn failure(id: &str, entry: &Object) -> Option<(EventId, String)> {
+    let error = entry.get("error").and_then(Value::as_str).unwrap_or("refused without a reason");
+    Some((EventId::parse(id).ok()?, error.to_owned()))
+}

@@ -1,0 +1,79 @@
+//! `POST /_matrix/federation/v3/send_join/:txnId` (LM-04 §12.7.3.2): joining.
+
+use axum::extract::State;
+use http::Method;
+use mimi_linearized::event::OutgoingLpdu;
+use mimi_linearized::id::ServerName;
+use mimi_linearized::json::Object;
+use serde_json::{Value, json};
+
+use super::outgoing::body_of;
+use super::{Answer, Authenticated, PathParams, Paths, ask, expect_objects, segment};
+use crate::error::ApiError;
+use crate::node::Node;
+use crate::rooms::{HandshakeKind, Provenance, RoomError};
+use crate::transactions::InFlight;
+
+/// The endpoint's name in transaction keys.
+const ENDPOINT: &str = "send_join";
+
+/// The paths of a join.
+#[must_use]
+pub fn paths(txn_id: &str) -> Paths {
+    Paths::both("/_matrix/federation/v3", &format!("/send_join/{}", segment(txn_id)))
+}
+
+/// Takes the join, and answers with the state before it.
+///
+/// # Errors
+/// `M_BAD_JSON`, `M_NOT_FOUND`, `M_WRONG_SERVER` or `M_FORBIDDEN`.
+pub async fn handle(
+    State(node): State<Node>,
+    path: PathParams,
+    request: Authenticated,
+) -> Result<Answer, ApiError> {
+    let (origin, object) = request.into_object()?;
+    let txn_id = path.text("txn").to_owned();
+    let from = Provenance { origin: Some(origin.clone()), txn_id: Some(txn_id.clone()) };
+    let process = process(node.clone(), object, from);
+    node.once(origin, ENDPOINT, txn_id, InFlight::Any, process).await.map(Answer)
+}
+
+async fn process(node: Node, object: Object, from: Provenance) -> Result<Value, ApiError> {
+    let (cell, id) = node.accept_handshake(HandshakeKind::Join, object, from).await?;
+    let joined = node.joined_as(&cell, &id).await?;
+    let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
+    let list = |events: &[std::sync::Arc<[u8]>]| events.iter().map(|event| read(event)).collect::<Vec<_>>();
+    Ok(json!({
+        "event": read(&joined.event),
+        "state": list(&joined.state),
+        "auth_chain": list(&joined.auth_chain),
+    }))
+}
+
+/// What a hub answers to a join. Nothing of it is checked here.
+#[derive(Debug)]
+pub struct Joined {
+    /// The event made of the LPDU.
+    pub event: Object,
+    /// The state before it.
+    pub state: Vec<Object>,
+    /// What the state cites, directly or not.
+    pub auth_chain: Vec<Object>,
+}
+
+/// Sends a join to the hub.
+///
+/// # Errors
+/// [`RoomError`] if the hub refuses, or does not answer with a state.
+pub async fn call(node: &Node, hub: &ServerName, lpdu: &OutgoingLpdu) -> Result<Joined, RoomError> {
+    let mut answer = ask(node, hub, Method::POST, &paths(lpdu.id.as_str()), Some(&body_of(lpdu))).await?;
+    let Some(Value::Object(event)) = answer.remove("event") else {
+        return Err(RoomError::BadAnswer { server: hub.clone(), what: "`event` is no object".to_owned() });
+    };
+    Ok(Joined {
+        event,
+        state: expect_objects(&mut answer, "state", hub)?,
+        auth_chain: expect_objects(&mut answer, "auth_chain", hub)?,
+    })
+}

@@ -1,0 +1,47 @@
+//! `GET /_matrix/federation/v1/state/:roomId` (LM-04 §12.6.2): the state before an event.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use mimi_linearized::id::EventId;
+
+use super::serve::{Member, RawAnswer};
+use super::{Authenticated, PathParams, QueryParams};
+use crate::error::ApiError;
+use crate::node::Node;
+use crate::rooms::StateAt;
+
+/// Answers with the state and what it cites.
+///
+/// # Errors
+/// `M_BAD_JSON` without `event_id`, `M_NOT_FOUND` for what is unknown or not the caller's business, `M_WRONG_SERVER` if
+/// this server is not the hub.
+pub async fn handle(
+    State(node): State<Node>,
+    path: PathParams,
+    query: QueryParams,
+    request: Authenticated,
+) -> Result<RawAnswer, ApiError> {
+    let at = find(&node, &path, &query, &request).await?;
+    let bytes = |events: &[(EventId, Arc<[u8]>)]| -> Vec<Arc<[u8]>> {
+        events.iter().map(|(_, bytes)| Arc::clone(bytes)).collect()
+    };
+    Ok(RawAnswer::of_members(&[
+        ("auth_chain", Member::Events(&bytes(&at.chain))),
+        ("pdus", Member::Events(&bytes(&at.state))),
+    ]))
+}
+
+/// The state that a request for it, or for its ids, asks for.
+pub(super) async fn find(
+    node: &Node,
+    path: &PathParams,
+    query: &QueryParams,
+    request: &Authenticated,
+) -> Result<StateAt, ApiError> {
+    query.required("event_id")?;
+    let room_id = path.room()?;
+    node.hub_cell(&room_id).await?;
+    let at = node.serve_state(&room_id, &query.event("event_id")?, &request.origin).await?;
+    at.ok_or_else(|| ApiError::not_found("no such event in the room"))
+}

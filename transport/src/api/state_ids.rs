@@ -1,0 +1,24 @@
+//! `GET /_matrix/federation/v1/state_ids/:roomId` (LM-04 §12.6.3): the ids of the state before an event.
+
+use axum::extract::State;
+
+use super::serve::{Member, RawAnswer};
+use super::{Authenticated, PathParams, QueryParams, state};
+use crate::error::ApiError;
+use crate::node::Node;
+
+/// Answers with the ids of what [`state::handle`] answers with.
+///
+/// # Errors
+/// As there.
+pub async fn handle(
+    State(node): State<Node>,
+    path: PathParams,
+    query: QueryParams,
+    request: Authenticated,
+) -> Result<RawAnswer, ApiError> {
+    let at = state::find(&node, &path, &query, &request).await?;
+    let chain: Vec<_> = at.chain.iter().map(|(id, _)| id).collect();
+    let state: Vec<_> = at.state.iter().map(|(id, _)| id).collect();
+    Ok(RawAnswer::of_members(&[("auth_chain_ids", Member::Ids(&chain)), ("pdu_ids", Member::Ids(&state))]))
+}

@@ -1,0 +1,41 @@
+//! `GET /_matrix/federation/v1/user/:userId/device/:deviceId` (LM-04 §12.10.1.1): a device's signed object.
+
+use axum::extract::State;
+use http::Method;
+use mimi_linearized::id::{DeviceId, UserId};
+use mimi_linearized::json::Object;
+use serde_json::Value;
+
+use super::{Answer, Authenticated, PathParams, Paths, ask, segment};
+use crate::error::ApiError;
+use crate::node::Node;
+use crate::rooms::RoomError;
+
+/// The paths of a device.
+#[must_use]
+pub fn paths(user: &UserId, device: &DeviceId) -> Paths {
+    let rest = format!("/user/{}/device/{}", segment(user.as_str()), segment(device.as_str()));
+    Paths::both("/_matrix/federation/v1", &rest)
+}
+
+/// Answers with the object that the device published, unchanged.
+///
+/// # Errors
+/// `M_NOT_FOUND` if the user is not this server's, or has no such device.
+pub async fn handle(
+    State(node): State<Node>,
+    path: PathParams,
+    _request: Authenticated,
+) -> Result<Answer, ApiError> {
+    let (user, device) = (path.user()?, path.device()?);
+    let object = node.local_device(&user, &device).await?;
+    object.map(|object| Answer(Value::Object(object))).ok_or_else(|| ApiError::not_found("no such device"))
+}
+
+/// Asks the user's server for a device. The object is not checked here.
+///
+/// # Errors
+/// [`RoomError`] if the server does not answer with an object.
+pub async fn call(node: &Node, user: &UserId, device: &DeviceId) -> Result<Object, RoomError> {
+    ask(node, &user.server(), Method::GET, &paths(user, device), None).await
+}

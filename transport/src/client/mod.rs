@@ -1,0 +1,411 @@
+//! The federation client: signs requests and sends them over HTTP/2 and TLS 1.3 (LM-04 §12, reading R26).
+
+mod error;
+mod pool;
+mod response;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use mimi_linearized::id::ServerName;
+use mimi_linearized::json::{Value, canonical, strict};
+use mimi_linearized::signing::SigningKey;
+use rustls::ClientConfig;
+
+pub use error::{Blame, ClientError};
+pub use response::Response;
+
+use self::pool::{Connection, Message, Pool};
+use crate::request_auth::{sign_request, sign_request_without_content};
+use crate::resolve::Resolver;
+
+/// Destinations remembered as needing the unstable paths; beyond this number all are forgotten and learnt anew.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// The bounds of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// How long TCP and TLS may take, for each address. 10 s unless set.
+    pub connect: Duration,
+    /// The bounds of a request that has none of its own.
+    pub call: CallLimits,
+    /// The size of an answer's head, in bytes. 64 KiB unless set.
+    pub header_bytes: u32,
+    /// To how many servers a connection is kept. 512 unless set.
+    pub pooled_servers: usize,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            call: CallLimits::default(),
+            header_bytes: 64 * 1024,
+            pooled_servers: 512,
+        }
+    }
+}
+
+/// The bounds of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallLimits {
+    /// How long all of it may take: name resolution, connecting, repeating, reading the answer. 30 s unless set.
+    pub timeout: Duration,
+    /// The size of the answer's body, in bytes. 64 MiB unless set.
+    pub response_bytes: usize,
+}
+
+impl Default for CallLimits {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(30), response_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// The body of a request.
+#[derive(Debug, Clone)]
+pub enum RequestBody<'a> {
+    /// None; `{}` for `POST` and `PUT`, which always have one (`LM-04/12.2.1/1`).
+    Empty,
+    /// JSON, sent in canonical form.
+    Json(&'a Value),
+    /// JSON that was serialised before, sent as it is.
+    Serialised(Bytes),
+}
+
+impl<'a> From<&'a Value> for RequestBody<'a> {
+    fn from(value: &'a Value) -> Self {
+        Self::Json(value)
+    }
+}
+
+impl<'a> From<Option<&'a Value>> for RequestBody<'a> {
+    fn from(value: Option<&'a Value>) -> Self {
+        value.map_or(Self::Empty, Self::Json)
+    }
+}
+
+impl From<Bytes> for RequestBody<'_> {
+    fn from(bytes: Bytes) -> Self {
+        Self::Serialised(bytes)
+    }
+}
+
+/// A request with headers of the caller's choice, which is sent without being signed.
+#[derive(Debug, Clone)]
+pub struct RawRequest {
+    /// The method.
+    pub method: Method,
+    /// The path from its leading slash and the query, as they are to be sent.
+    pub target: String,
+    /// The headers, `Host` excepted.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Sends requests in the name of one server. Clones share their connections.
+///
+/// Redirections are not followed. An answer is only ever taken from a connection whose certificate verifies for the
+/// name that resolution gives (`LM-04/12.4/25`).
+#[derive(Clone)]
+pub struct FederationClient(Arc<Inner>);
+
+struct Inner {
+    name: ServerName,
+    keys: Vec<SigningKey>,
+    pool: Pool,
+    limits: ClientLimits,
+    /// Destinations that did not know a final path but its unstable form.
+    unstable: Mutex<HashSet<ServerName>>,
+}
+
+impl std::fmt::Debug for FederationClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FederationClient").field("name", &self.0.name).finish_non_exhaustive()
+    }
+}
+
+impl FederationClient {
+    /// A client for the server `name`. Each of `keys` signs each request (`LM-04/12.4/20`); all of them have to be
+    /// among the server's published `verify_keys`. `tls` is what [`crate::tls::client_config`] makes.
+    #[must_use]
+    pub fn new(
+        name: ServerName,
+        keys: impl IntoIterator<Item = SigningKey>,
+        resolver: Resolver,
+        tls: Arc<ClientConfig>,
+        limits: ClientLimits,
+    ) -> Self {
+        let pool = Pool::new(resolver, tls, limits);
+        let (keys, unstable) = (keys.into_iter().collect(), Mutex::default());
+        Self(Arc::new(Inner { name, keys, pool, limits, unstable }))
+    }
+
+    /// In whose name requests are sent.
+    #[must_use]
+    pub fn name(&self) -> &ServerName {
+        &self.0.name
+    }
+
+    /// Sends a signed request (LM-04 §12.4) within the client's default bounds. `path_and_query` is signed and sent
+    /// byte for byte.
+    ///
+    /// A request that fails on a connection that was there before, with no answer begun, is sent once more on a new
+    /// one. A request without a body that is answered 401 is sent once more, signed without `content` (reading R17).
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no answer. An answer that is an error is not one here; see [`Response::json_ok`].
+    pub async fn request(
+        &self,
+        destination: &ServerName,
+        method: &Method,
+        path_and_query: &str,
+        body: impl Into<RequestBody<'_>>,
+    ) -> Result<Response, ClientError> {
+        self.request_within(self.0.limits.call, destination, method, path_and_query, body).await
+    }
+
+    /// As [`FederationClient::request`], within other bounds.
+    ///
+    /// # Errors
+    /// As [`FederationClient::request`].
+    pub async fn request_within(
+        &self,
+        limits: CallLimits,
+        destination: &ServerName,
+        method: &Method,
+        path_and_query: &str,
+        body: impl Into<RequestBody<'_>>,
+    ) -> Result<Response, ClientError> {
+        let body = Body::new(method, body.into())?;
+        within(limits, self.signed(limits, destination, method, path_and_query, &body)).await
+    }
+
+    /// Sends a signed request to an endpoint that has a final path and an unstable one (reading R24). The final path
+    /// is tried first, and the unstable one if the answer is 404 `M_UNRECOGNIZED`. A destination that then knows the
+    /// unstable path gets that first from then on, until it no longer knows it.
+    ///
+    /// # Errors
+    /// As [`FederationClient::request`].
+    pub async fn request_with_fallback(
+        &self,
+        destination: &ServerName,
+        method: &Method,
+        final_path: &str,
+        unstable_path: &str,
+        body: impl Into<RequestBody<'_>>,
+    ) -> Result<Response, ClientError> {
+        let limits = self.0.limits.call;
+        let body = Body::new(method, body.into())?;
+        let unstable_first = self.unstable().contains(destination);
+        let (stable, unstable) = ((final_path, false), (unstable_path, true));
+        let (first, second) = if unstable_first { (unstable, stable) } else { (stable, unstable) };
+        within(limits, async {
+            let response = self.signed(limits, destination, method, first.0, &body).await?;
+            if !is_unknown_endpoint(&response) {
+                return Ok(response);
+            }
+            let response = self.signed(limits, destination, method, second.0, &body).await?;
+            if !is_unknown_endpoint(&response) {
+                self.remember(destination, second.1);
+            }
+            Ok(response)
+        })
+        .await
+    }
+
+    /// Fetches something that needs no authentication, such as keys (`LM-04/12.4/24`).
+    ///
+    /// # Errors
+    /// As [`FederationClient::request`].
+    pub async fn get_unsigned(
+        &self,
+        destination: &ServerName,
+        path_and_query: &str,
+        limits: CallLimits,
+    ) -> Result<Response, ClientError> {
+        let (method, target) = (Method::GET, path_and_query.to_owned());
+        let request = RawRequest { method, target, headers: HeaderMap::new(), body: Bytes::new() };
+        self.send_raw(destination, request, limits).await
+    }
+
+    /// Sends a request as it is, with whatever headers the caller put there. Only a connection that was there before
+    /// and fails is replaced, once.
+    ///
+    /// # Errors
+    /// As [`FederationClient::request`].
+    pub async fn send_raw(
+        &self,
+        destination: &ServerName,
+        request: RawRequest,
+        limits: CallLimits,
+    ) -> Result<Response, ClientError> {
+        let RawRequest { method, target, headers, body } = request;
+        let message = Message { method, target: target_of(&target)?, headers, body };
+        within(limits, self.exchange(destination, message, limits)).await
+    }
+
+    fn unstable(&self) -> MutexGuard<'_, HashSet<ServerName>> {
+        // The set is whole whenever the lock is free.
+        self.0.unstable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, destination: &ServerName, unstable: bool) {
+        let mut known = self.unstable();
+        if !unstable {
+            known.remove(destination);
+            return;
+        }
+        if known.len() >= MAX_REMEMBERED {
+            known.clear();
+        }
+        known.insert(destination.clone());
+    }
+
+    async fn signed(
+        &self,
+        limits: CallLimits,
+        destination: &ServerName,
+        method: &Method,
+        path_and_query: &str,
+        body: &Body<'_>,
+    ) -> Result<Response, ClientError> {
+        let target = target_of(path_and_query)?;
+        let own = &self.0.name;
+        let message = |sign: &dyn Fn(&SigningKey) -> HeaderValue| {
+            let mut headers = HeaderMap::new();
+            for key in &self.0.keys {
+                headers.append(AUTHORIZATION, sign(key));
+            }
+            if body.signed().is_some() {
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            }
+            Message { method: method.clone(), target: target.clone(), headers, body: body.bytes.clone() }
+        };
+        let uri = target.as_str();
+        let first = message(&|key| sign_request(method.as_str(), uri, own, destination, body.signed(), key));
+        let response = self.exchange(destination, first, limits).await?;
+        if response.status != StatusCode::UNAUTHORIZED || body.signed().is_some() {
+            return Ok(response);
+        }
+        let bare = message(&|key| sign_request_without_content(method.as_str(), uri, own, destination, key));
+        self.exchange(destination, bare, limits).await
+    }
+
+    /// Sends a request, on a new connection if one that was there before failed with no answer begun, and reads the
+    /// answer.
+    async fn exchange(
+        &self,
+        destination: &ServerName,
+        message: Message,
+        limits: CallLimits,
+    ) -> Result<Response, ClientError> {
+        let connection = self.0.pool.connection(destination, None).await?;
+        let (connection, answer) = match connection.send(message.clone()).await {
+            Err(ClientError::Protocol(error)) if connection.reused => {
+                tracing::debug!(%destination, %error, "a connection no longer works; making a new one");
+                let fresh = self.0.pool.connection(destination, Some(&connection)).await?;
+                let answer = fresh.send(message).await;
+                (fresh, answer)
+            }
+            answer => (connection, answer),
+        };
+        read(&connection, answer?, limits).await
+    }
+}
+
+fn is_unknown_endpoint(response: &Response) -> bool {
+    response.api_error().is_some_and(|error| error.is_unknown_endpoint())
+}
+
+/// A body as it is sent, with what of it is signed.
+struct Body<'a> {
+    bytes: Bytes,
+    content: Content<'a>,
+}
+
+enum Content<'a> {
+    None,
+    Borrowed(&'a Value),
+    Parsed(Value),
+}
+
+impl<'a> Body<'a> {
+    fn new(method: &Method, body: RequestBody<'a>) -> Result<Self, ClientError> {
+        Ok(match body {
+            RequestBody::Empty if matches!(*method, Method::POST | Method::PUT) => Self {
+                bytes: Bytes::from_static(b"{}"),
+                content: Content::Parsed(Value::Object(<_>::default())),
+            },
+            RequestBody::Empty => Self { bytes: Bytes::new(), content: Content::None },
+            RequestBody::Json(value) => {
+                Self { bytes: canonical::to_vec(value).into(), content: Content::Borrowed(value) }
+            }
+            RequestBody::Serialised(bytes) => {
+                let content = Content::Parsed(strict::parse(&bytes).map_err(ClientError::Body)?);
+                Self { bytes, content }
+            }
+        })
+    }
+
+    fn signed(&self) -> Option<&Value> {
+        match &self.content {
+            Content::None => None,
+            Content::Borrowed(value) => Some(value),
+            Content::Parsed(value) => Some(value),
+        }
+    }
+}
+
+/// The request target, if it can be sent byte for byte.
+fn target_of(path_and_query: &str) -> Result<PathAndQuery, ClientError> {
+    let target = PathAndQuery::try_from(path_and_query).map_err(|_| ClientError::Target)?;
+    let same = target.as_str() == path_and_query && path_and_query.starts_with('/');
+    if same { Ok(target) } else { Err(ClientError::Target) }
+}
+
+async fn within<T>(
+    limits: CallLimits,
+    work: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
+    let done = tokio::time::timeout(limits.timeout, work).await;
+    done.unwrap_or(Err(ClientError::Timeout(limits.timeout)))
+}
+
+/// Reads the body of an answer, as far as the limit.
+async fn read(
+    connection: &Connection,
+    answer: http::Response<Incoming>,
+    limits: CallLimits,
+) -> Result<Response, ClientError> {
+    let (parts, body) = answer.into_parts();
+    let limit = limits.response_bytes;
+    let announced =
+        parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
+        return Err(ClientError::TooLarge(limit));
+    }
+    let body = match Limited::new(body, limit).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(ClientError::TooLarge(limit)),
+        Err(error) => match error.downcast::<hyper::Error>() {
+            Ok(error) => return Err(ClientError::Protocol(*error)),
+            // `Limited` has no other errors than these two.
+            Err(_) => return Err(ClientError::TooLarge(limit)),
+        },
+    };
+    Ok(Response {
+        status: parts.status,
+        headers: parts.headers,
+        body,
+        http_version: parts.version,
+        tls_version: connection.tls_version,
+    })
+}

@@ -1,0 +1,140 @@
+//! Queues to other servers: one per destination, one transaction in flight (LM-04 §12.5.1).
+//!
+//! Nothing is copied into a queue that is in a room's list: a cursor per destination and room says how far the list
+//! was sent. What a transaction carries is written down before it is sent, so that every attempt, also after a restart,
+//! has the same id and the same body.
+
+mod backoff;
+mod flight;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use mimi_linearized::id::ServerName;
+use tokio::sync::{Notify, watch};
+
+use self::backoff::Backoff;
+use crate::node::Node;
+use crate::rooms::RoomError;
+use crate::store::{Flight, StoreError};
+
+/// How long a queue waits after its own store failed.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The queues of a server.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    queues: Mutex<HashMap<ServerName, Arc<Queue>>>,
+    stopped: watch::Sender<bool>,
+}
+
+/// What wakes a queue's task.
+#[derive(Debug, Default)]
+struct Queue {
+    /// There is something to send.
+    more: Notify,
+    /// The destination was heard of, so that it is worth trying again.
+    alive: Notify,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self { queues: Mutex::default(), stopped: watch::Sender::new(false) }
+    }
+}
+
+impl Node {
+    /// Goes on with every queue that has something to send, as after a restart.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store fails.
+    pub async fn resume(&self) -> Result<(), StoreError> {
+        for destination in self.store.destinations().await? {
+            self.wake(&destination);
+        }
+        Ok(())
+    }
+
+    /// Stops every queue after what it is doing. Nothing is lost: a new start goes on.
+    pub fn stop(&self) {
+        self.delivery.stopped.send_replace(true);
+    }
+
+    /// Tells a destination's queue that there is something to send.
+    pub(crate) fn wake(&self, destination: &ServerName) {
+        if *destination == self.name {
+            return;
+        }
+        let mut queues = self.delivery.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        match queues.get(destination) {
+            Some(queue) => queue.more.notify_one(),
+            None => {
+                let queue = Arc::new(Queue::default());
+                queues.insert(destination.clone(), Arc::clone(&queue));
+                let task = run(self.clone(), destination.clone(), queue, self.delivery.stopped.subscribe());
+                tokio::spawn(task);
+            }
+        }
+    }
+
+    /// Tells a destination's queue that the destination is there.
+    pub(crate) fn heard_from(&self, server: &ServerName) {
+        let queues = self.delivery.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queues.get(server) {
+            queue.alive.notify_waiters();
+        }
+    }
+}
+
+/// A queue's task.
+async fn run(node: Node, destination: ServerName, queue: Arc<Queue>, mut stopped: watch::Receiver<bool>) {
+    tokio::select! {
+        () = deliver_all(&node, &destination, &queue) => {}
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+}
+
+async fn deliver_all(node: &Node, destination: &ServerName, queue: &Queue) {
+    let mut backoff = Backoff::default();
+    loop {
+        let flight = match node.next_flight(destination).await {
+            Ok(Some(flight)) => flight,
+            Ok(None) => {
+                queue.more.notified().await;
+                continue;
+            }
+            Err(error) => {
+                tracing::error!(%destination, %error, "a queue cannot go on");
+                tokio::time::sleep(STORE_PAUSE).await;
+                continue;
+            }
+        };
+        while let Err(error) = node.fly(destination, &flight).await {
+            let pause = backoff.next(retry_after(&error));
+            tracing::info!(%destination, txn = flight.txn_id, %error, ?pause, "a transaction did not arrive");
+            backoff::wait(pause, &queue.alive).await;
+        }
+        backoff = Backoff::default();
+    }
+}
+
+/// How long the destination asked to wait.
+fn retry_after(error: &RoomError) -> Option<Duration> {
+    match error {
+        RoomError::Peer { error, .. } => error.retry_after_ms().map(Duration::from_millis),
+        _ => None,
+    }
+}
+
+impl Node {
+    /// The transaction in flight, or the next one.
+    async fn next_flight(&self, destination: &ServerName) -> Result<Option<Flight>, RoomError> {
+        if let Some(flight) = self.store.flight(destination).await? {
+            return Ok(Some(flight));
+        }
+        let Some(flight) = self.plan(destination).await? else { return Ok(None) };
+        self.store.depart(destination, &flight).await?;
+        Ok(Some(flight))
+    }
+}

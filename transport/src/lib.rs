@@ -1,0 +1,36 @@
+//! Linearized Matrix over HTTPS (LM-04 §12).
+//!
+//! This crate is a whole server around the room model of `mimi-linearized`, in parts that can be used by themselves:
+//!
+//! | module | what it has |
+//! |---|---|
+//! | [`start`] | a server as one runs it: certificate, keys, store, listeners |
+//! | [`node`] | a server without its listeners |
+//! | [`api`] | every endpoint between servers, one file each, both sides of it |
+//! | [`control`] | the control API |
+//! | [`rooms`] | rooms as their hub or as a participant: from bytes to the store and back |
+//! | [`devices`] | devices, key packages, to-device messages |
+//! | [`store`] | what is remembered, as traits, and on SQLite |
+//! | [`request_auth`] | the `X-Matrix` scheme |
+//! | [`keys`] | other servers' keys |
+//! | [`resolve`], [`tls`], [`client`], [`server`] | names, certificates, HTTP/2 |
+//!
+//! Everything that waits is here; the room model never does.
+
+pub mod api;
+pub mod client;
+pub mod clock;
+pub mod control;
+mod delivery;
+pub mod devices;
+pub mod error;
+pub mod keys;
+pub mod node;
+pub mod request_auth;
+pub mod resolve;
+pub mod rooms;
+pub mod server;
+pub mod start;
+pub mod store;
+pub mod tls;
+mod transactions;

@@ -1,0 +1,80 @@
+//! One server: everything that its endpoints, its rooms and its queues share.
+
+use std::sync::Arc;
+
+use mimi_linearized::id::{ServerName, UserId};
+use mimi_linearized::signing::SigningKey;
+use mimi_linearized::version::RoomVersions;
+
+use crate::client::FederationClient;
+use crate::delivery::Delivery;
+use crate::keys::RemoteKeys;
+use crate::rooms::Registry;
+use crate::store::Store;
+use crate::transactions::Transactions;
+
+/// A server that takes part in rooms, as their hub or as a participant. Cloning it is cheap.
+#[derive(Debug, Clone)]
+pub struct Node(Arc<Parts>);
+
+/// What a [`Node`] is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Its name.
+    pub name: ServerName,
+    /// The key it signs with.
+    pub key: SigningKey,
+    /// The room versions it implements.
+    pub versions: RoomVersions,
+    /// What it remembers.
+    pub store: Arc<dyn Store>,
+    /// How it asks other servers.
+    pub client: FederationClient,
+    /// Other servers' keys.
+    pub keys: RemoteKeys,
+    /// Its rooms.
+    pub(crate) rooms: Registry,
+    /// Its queues to other servers.
+    pub(crate) delivery: Delivery,
+    /// Transactions being processed.
+    pub(crate) transactions: Transactions,
+}
+
+impl std::ops::Deref for Node {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Node {
+    /// Puts a server together. Nothing runs yet: see [`Node::resume`].
+    #[must_use]
+    pub fn new(
+        name: ServerName,
+        key: SigningKey,
+        versions: RoomVersions,
+        store: Arc<dyn Store>,
+        client: FederationClient,
+        keys: RemoteKeys,
+    ) -> Self {
+        Self(Arc::new(Parts {
+            name,
+            key,
+            versions,
+            store,
+            client,
+            keys,
+            rooms: Registry::default(),
+            delivery: Delivery::default(),
+            transactions: Transactions::default(),
+        }))
+    }
+
+    /// Whether a user belongs to this server.
+    #[must_use]
+    pub fn is_local(&self, user: &UserId) -> bool {
+        user.server_str() == self.name.as_str()
+    }
+}

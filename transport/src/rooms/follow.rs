@@ -1,0 +1,202 @@
+//! A participant following its hub (LM-04 §5.1, readings R10, R13 and R14).
+
+use std::sync::Arc;
+
+use mimi_linearized::auth::{Because, Refusal, RoomRule};
+use mimi_linearized::event::{Pdu, RoomEvent, VerifiedPdu};
+use mimi_linearized::id::{EventId, ServerName};
+use mimi_linearized::json::Object;
+use mimi_linearized::participant::{Extension, Participant, Rejected, Verdict};
+use mimi_linearized::room::Room;
+
+use super::RoomError;
+use super::hub::{Provenance, record_of};
+use crate::api::backfill;
+use crate::node::Node;
+use crate::store::{Evidence, ExpectedHead};
+
+/// How many events one request for missing ones asks for.
+const BACKFILL_PAGE: usize = 100;
+/// How many such requests are made for one event before it is given up.
+const BACKFILL_PAGES: usize = 50;
+
+impl Node {
+    /// Judges a PDU from the hub and appends it if it is sound; what is missing before it is fetched from the hub.
+    ///
+    /// `Ok(Some)` is the rejection to report, `Ok(None)` means that the event is in the list.
+    pub(super) async fn follow(
+        &self,
+        participant: &mut Participant,
+        pdu: VerifiedPdu,
+        from: &Provenance,
+    ) -> Result<Option<Refusal>, RoomError> {
+        if self.store.locate(pdu.event().id()).await?.is_some() {
+            return Ok(None);
+        }
+        match self.judge(participant, pdu).await? {
+            Verdict::Extends(extension) => {
+                self.extend(participant, extension, from).await?;
+                Ok(None)
+            }
+            Verdict::Rejected(rejected) => self.reject(participant, rejected).await.map(Some),
+            Verdict::Gap { missing, pdu } => {
+                self.fill_gap(participant, missing.clone(), from).await;
+                match self.judge(participant, pdu).await? {
+                    Verdict::Extends(extension) => {
+                        self.extend(participant, extension, from).await?;
+                        Ok(None)
+                    }
+                    Verdict::Rejected(rejected) => self.reject(participant, rejected).await.map(Some),
+                    Verdict::Gap { pdu, .. } => {
+                        let refusal = Refusal::new(RoomRule::UnknownPredecessor, Because::Event(missing));
+                        let rejected = Rejected { event: pdu.into_event(), refusal };
+                        self.reject(participant, rejected).await.map(Some)
+                    }
+                }
+            }
+        }
+    }
+
+    async fn judge(&self, participant: &Participant, pdu: VerifiedPdu) -> Result<Verdict, RoomError> {
+        let listed = match participant.predecessor_elsewhere(&pdu) {
+            None => false,
+            Some(prev) => {
+                let location = self.store.locate(prev).await?;
+                location.is_some_and(|location| location.room_id == *participant.room().id())
+            }
+        };
+        Ok(participant.judge(pdu, listed))
+    }
+
+    /// Stores and appends an extension, step by step.
+    pub(super) async fn extend(
+        &self,
+        participant: &mut Participant,
+        extension: Extension,
+        from: &Provenance,
+    ) -> Result<(), RoomError> {
+        let room_id = participant.room().id().clone();
+        let hub = participant.room().hub().clone();
+        let epoch = participant.room().encryption().epoch();
+        if let Some(complaint) = extension.complaint()
+            && let Some(step) = extension.steps().last()
+        {
+            self.keep_evidence(&room_id, step.event(), &hub, complaint).await?;
+        }
+        let mut expected = match participant.room().head().length {
+            0 => ExpectedHead::Empty,
+            _ => ExpectedHead::Event(extension.after().event_id.clone()),
+        };
+        let mut position = 0;
+        for step in extension.steps() {
+            self.note_repeated_lpdu(&room_id, step.event(), &hub).await?;
+            let record = record_of(step.event(), step.effect(), from, Vec::new());
+            position = self.store.append(&room_id, expected, record).await?;
+            expected = ExpectedHead::Event(step.event().id().clone());
+        }
+        let events = participant.append(extension)?;
+        self.keep_group(participant.room(), epoch, position).await;
+        for event in events {
+            self.applied(participant.room(), &event).await;
+        }
+        Ok(())
+    }
+
+    /// A hub seals an LPDU once; a second PDU of it is listed all the same, and held against the hub (reading R14).
+    async fn note_repeated_lpdu(
+        &self,
+        room_id: &mimi_linearized::id::RoomId,
+        event: &RoomEvent,
+        hub: &ServerName,
+    ) -> Result<(), RoomError> {
+        let Some(lpdu_id) = event.lpdu_id() else { return Ok(()) };
+        if let Some(earlier) = self.store.record_of_lpdu(room_id, lpdu_id).await? {
+            let refusal = Refusal::new(RoomRule::SealedTwice, Because::Event(earlier.event_id));
+            self.keep_evidence(room_id, event, hub, &refusal).await?;
+        }
+        Ok(())
+    }
+
+    async fn reject(&self, participant: &mut Participant, rejected: Rejected) -> Result<Refusal, RoomError> {
+        let refusal = rejected.refusal.clone();
+        let room = participant.room();
+        tracing::warn!(room = %room.id(), event = %rejected.event.id(), %refusal, "rejected an event of the hub");
+        self.keep_evidence(room.id(), &rejected.event, room.hub(), &refusal).await?;
+        participant.keep(rejected);
+        Ok(refusal)
+    }
+
+    async fn keep_evidence(
+        &self,
+        room_id: &mimi_linearized::id::RoomId,
+        event: &RoomEvent,
+        origin: &ServerName,
+        refusal: &Refusal,
+    ) -> Result<(), RoomError> {
+        let evidence = Evidence {
+            room_id: room_id.clone(),
+            event_id: event.id().clone(),
+            origin: origin.clone(),
+            rule: refusal.rule.to_string(),
+            detail: refusal.because.to_string(),
+            bytes: Arc::clone(event.bytes()),
+        };
+        Ok(self.store.put_evidence(evidence).await?)
+    }
+
+    /// Fetches the events between the head and `missing` from the hub and appends them. What goes wrong shows when the
+    /// event that needs them is judged again.
+    async fn fill_gap(&self, participant: &mut Participant, missing: EventId, from: &Provenance) {
+        if let Err(error) = self.try_fill_gap(participant, missing, from).await {
+            tracing::warn!(room = %participant.room().id(), %error, "missing events could not be fetched");
+        }
+    }
+
+    async fn try_fill_gap(
+        &self,
+        participant: &mut Participant,
+        missing: EventId,
+        from: &Provenance,
+    ) -> Result<(), RoomError> {
+        let hub = participant.room().hub().clone();
+        let room_id = participant.room().id().clone();
+        let mut fetched: Vec<VerifiedPdu> = Vec::new();
+        let mut wanted = missing;
+        for _ in 0..BACKFILL_PAGES {
+            let page = match backfill::call(self, &hub, &room_id, &wanted, BACKFILL_PAGE).await {
+                Ok(page) => page,
+                // A hub without backfill still has single events.
+                Err(_) => vec![crate::api::event::call(self, &hub, &wanted).await?],
+            };
+            let page = self.verify_all(participant.room(), page).await;
+            let oldest = page.first().and_then(|pdu| pdu.event().prev_events().first().cloned());
+            fetched.splice(0..0, page);
+            match oldest {
+                Some(prev) if !self.is_reached(participant, &prev).await? => wanted = prev,
+                _ => break,
+            }
+        }
+        for pdu in fetched {
+            if self.store.locate(pdu.event().id()).await?.is_some() {
+                continue;
+            }
+            match self.judge(participant, pdu).await? {
+                Verdict::Extends(extension) => self.extend(participant, extension, from).await?,
+                Verdict::Rejected(rejected) => drop(self.reject(participant, rejected).await?),
+                Verdict::Gap { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_reached(&self, participant: &Participant, id: &EventId) -> Result<bool, RoomError> {
+        Ok(participant.room().head().event_id == *id || self.store.locate(id).await?.is_some())
+    }
+
+    /// Checks events that a hub returned; those that do not verify are left out (LM-04 §5.1 steps 1 and 2).
+    async fn verify_all(&self, room: &Room, objects: Vec<Object>) -> Vec<VerifiedPdu> {
+        let pdus: Vec<Pdu> =
+            objects.into_iter().filter_map(|object| Pdu::from_object(object, room.version()).ok()).collect();
+        self.verify_pdus(pdus).await
+    }
+}

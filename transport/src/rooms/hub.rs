@@ -1,0 +1,126 @@
+//! A hub accepting events: authorise, seal, store, append, deliver.
+
+use std::sync::Arc;
+
+use mimi_linearized::event::{Draft, RoomEvent};
+use mimi_linearized::hub::{Hub, Proposal, Sealed};
+use mimi_linearized::id::ServerName;
+use mimi_linearized::room::{Effect, Position, Room};
+
+use super::RoomError;
+use crate::node::Node;
+use crate::store::{ExpectedHead, NewRecord};
+
+/// Where an event came from.
+#[derive(Debug, Clone, Default)]
+pub struct Provenance {
+    /// The server that sent it; `None` for a local user's.
+    pub origin: Option<ServerName>,
+    /// The transaction it came in.
+    pub txn_id: Option<String>,
+}
+
+impl Node {
+    /// Takes a proposed event through the whole of a hub's path, or finds it there already (reading R14).
+    pub(super) async fn accept(
+        &self,
+        hub: &mut Hub,
+        proposal: Proposal,
+        from: &Provenance,
+    ) -> Result<Accepted, RoomError> {
+        if let Some(lpdu_id) = proposal.lpdu_id()
+            && let Some(record) = self.store.record_of_lpdu(hub.room().id(), lpdu_id).await?
+        {
+            return Ok(Accepted::Already(record.event_id));
+        }
+        let version = Arc::clone(hub.room().version());
+        let sealed = hub.authorise(proposal)?.seal(&self.name, &self.key, &version, 0)?;
+        Ok(Accepted::Now(self.append(hub, sealed, from).await?))
+    }
+
+    /// Stores a sealed event and then appends it. Nothing is acknowledged before it is stored.
+    pub(super) async fn append(
+        &self,
+        hub: &mut Hub,
+        sealed: Sealed,
+        from: &Provenance,
+    ) -> Result<Arc<RoomEvent>, RoomError> {
+        let expected = match sealed.after() {
+            None => ExpectedHead::Empty,
+            Some(head) => ExpectedHead::Event(head.event_id.clone()),
+        };
+        let targets = self.elsewhere(hub.room(), sealed.event());
+        let record = record_of(sealed.event(), Effect::Applied, from, targets.clone());
+        let position = self.store.append(hub.room().id(), expected, record).await?;
+        let epoch = hub.room().encryption().epoch();
+        let event = hub.append(sealed)?;
+        self.keep_group(hub.room(), epoch, position).await;
+        self.applied(hub.room(), &event).await;
+        for target in &targets {
+            self.wake(target);
+        }
+        Ok(event)
+    }
+
+    /// A local user's event in a room of which this server is the hub.
+    pub(super) async fn accept_own(&self, hub: &mut Hub, draft: Draft) -> Result<Arc<RoomEvent>, RoomError> {
+        let proposal = Proposal::of_own(draft, hub.room().version())?;
+        match self.accept(hub, proposal, &Provenance::default()).await? {
+            Accepted::Now(event) => Ok(event),
+            Accepted::Already(_) => Err(RoomError::OutOfStep),
+        }
+    }
+
+    /// The other servers that an event which comes next goes to.
+    fn elsewhere(&self, room: &Room, event: &RoomEvent) -> Vec<ServerName> {
+        let mut targets = room.presence().targets_of_next(event.event());
+        targets.retain(|server| *server != self.name);
+        targets
+    }
+
+    /// Keeps the MLS group after the event at `position`, if that changed it.
+    pub(super) async fn keep_group(&self, room: &Room, epoch_before: Option<u64>, position: Position) {
+        let Some(tracker) = room.encryption().tracker().filter(|_| room.encryption().epoch() != epoch_before)
+        else {
+            return;
+        };
+        let kept = match tracker.snapshot() {
+            Ok(snapshot) => {
+                let kept = self.store.put_group(room.id(), position.saturating_add(1), snapshot).await;
+                kept.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = kept {
+            // The list has the commit: the group follows it again after a restart.
+            tracing::warn!(room = %room.id(), error, "the MLS group could not be kept");
+        }
+    }
+}
+
+/// What became of a proposed event that was not refused.
+#[derive(Debug)]
+pub(super) enum Accepted {
+    /// It was appended.
+    Now(Arc<RoomEvent>),
+    /// It had been sealed before, as the event with this id.
+    Already(mimi_linearized::id::EventId),
+}
+
+/// The record of an event.
+pub(super) fn record_of(
+    event: &RoomEvent,
+    effect: Effect,
+    from: &Provenance,
+    queue_for: Vec<ServerName>,
+) -> NewRecord {
+    NewRecord {
+        event_id: event.id().clone(),
+        lpdu_id: event.lpdu_id().cloned(),
+        effect,
+        bytes: Arc::clone(event.bytes()),
+        origin: from.origin.clone(),
+        txn_id: from.txn_id.clone(),
+        queue_for,
+    }
+}

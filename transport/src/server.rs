@@ -1,0 +1,268 @@
+//! Listeners: HTTP/2 over TLS 1.3 for the federation, plain HTTP/1.1 for the control API (LM-04 §12, reading R26).
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
+
+use crate::tls::ALPN_H2;
+
+/// How long to wait after the system refused a connection, for instance for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The bounds of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerLimits {
+    /// Connections at the same time; further ones wait in the system's queue. At least 1; 1,024 unless set.
+    pub connections: usize,
+    /// Requests at the same time on one HTTP/2 connection. 100 unless set.
+    pub streams: u32,
+    /// The size of a request's head, in bytes. 64 KiB unless set.
+    pub header_bytes: u32,
+    /// How long a TLS handshake, or the head of an HTTP/1.1 request, may take. 10 s unless set.
+    pub handshake: Duration,
+    /// How often an HTTP/2 peer that is silent is asked whether it is still there. 30 s unless set.
+    pub ping_interval: Duration,
+    /// How long it may take to answer that. 20 s unless set.
+    pub ping_timeout: Duration,
+    /// How long requests may go on after shutdown has begun. 10 s unless set.
+    pub drain: Duration,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            streams: 100,
+            header_bytes: 64 * 1024,
+            handshake: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(30),
+            ping_timeout: Duration::from_secs(20),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The federation's listener: TLS and HTTP/2 (`LM-04/12/1`, `LM-04/12/2`).
+pub struct HttpsListener {
+    tcp: TcpListener,
+    tls: TlsAcceptor,
+    limits: ServerLimits,
+}
+
+impl std::fmt::Debug for HttpsListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpsListener")
+            .field("tcp", &self.tcp)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl HttpsListener {
+    /// Listens at `address`; port 0 takes a free one. `tls` is what [`crate::tls::server_config`] makes.
+    ///
+    /// # Errors
+    /// What the system says, if the address cannot be had.
+    pub async fn bind(address: SocketAddr, tls: Arc<ServerConfig>) -> io::Result<Self> {
+        Ok(Self::new(TcpListener::bind(address).await?, tls))
+    }
+
+    /// Listens where `tcp` is bound. `tls` is what [`crate::tls::server_config`] makes.
+    #[must_use]
+    pub fn new(tcp: TcpListener, tls: Arc<ServerConfig>) -> Self {
+        Self { tcp, tls: TlsAcceptor::from(tls), limits: ServerLimits::default() }
+    }
+
+    /// Sets other bounds than the default ones.
+    #[must_use]
+    pub fn with_limits(mut self, limits: ServerLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+
+    /// Serves `router` until `shutdown` is done and the requests under way have ended, or the time to drain is over.
+    ///
+    /// A connection that has not negotiated HTTP/2 is closed. Handlers get the peer's address as
+    /// `axum::extract::ConnectInfo<SocketAddr>`. The request target that was signed is
+    /// `request.uri().path_and_query()`; inside a nested router it is that of `axum::extract::OriginalUri`.
+    pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()>) {
+        let Self { tcp, tls, limits } = self;
+        let connection =
+            move |stream, peer, stop| serve_h2(stream, peer, tls.clone(), router.clone(), limits, stop);
+        accept(tcp, limits, shutdown, connection).await;
+    }
+}
+
+/// Serves `router` over HTTP/1.1 without TLS until `shutdown` is done and the requests under way have ended, or the
+/// time to drain is over. This is for the control API, on loopback.
+pub async fn serve_plain(
+    tcp: TcpListener,
+    router: Router,
+    limits: ServerLimits,
+    shutdown: impl Future<Output = ()>,
+) {
+    let connection = move |stream, peer, stop| serve_h1(stream, peer, router.clone(), limits, stop);
+    accept(tcp, limits, shutdown, connection).await;
+}
+
+/// Tells a connection to come to its end.
+type Stop = watch::Receiver<bool>;
+
+/// Resolves once shutdown has begun, also if whoever would say so is gone.
+async fn stopped(stop: &mut Stop) {
+    let _ = stop.wait_for(|stopped| *stopped).await;
+}
+
+async fn accept<F, C>(
+    tcp: TcpListener,
+    limits: ServerLimits,
+    shutdown: impl Future<Output = ()>,
+    connection: F,
+) where
+    F: Fn(TcpStream, SocketAddr, Stop) -> C,
+    C: Future<Output = ()> + Send + 'static,
+{
+    let (stop, stopping) = watch::channel(false);
+    let slots = Arc::new(Semaphore::new(limits.connections.max(1)));
+    let mut connections = JoinSet::new();
+    let accepting = async {
+        // The semaphore is never closed.
+        while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+            match tcp.accept().await {
+                Ok((stream, peer)) => {
+                    let serving = connection(stream, peer, stopping.clone());
+                    connections.spawn(async move {
+                        serving.await;
+                        drop(slot);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "accepting a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+            // What has ended is forgotten, so that the set stays as small as the number of connections.
+            while connections.try_join_next().is_some() {}
+        }
+    };
+    tokio::select! {
+        () = shutdown => {}
+        () = accepting => {}
+    }
+    drop(tcp);
+    let _ = stop.send(true);
+    let drained = timeout(limits.drain, async { while connections.join_next().await.is_some() {} }).await;
+    if drained.is_err() {
+        tracing::warn!(connections = connections.len(), "connections are cut off at shutdown");
+        connections.shutdown().await;
+    }
+}
+
+/// The router as hyper takes it, with the peer's address in each request.
+fn service(
+    router: Router,
+    peer: SocketAddr,
+) -> TowerToHyperService<
+    impl tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+    + Clone
+    + Send
+    + 'static,
+> {
+    TowerToHyperService::new(router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request
+    }))
+}
+
+async fn serve_h2(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: TlsAcceptor,
+    router: Router,
+    limits: ServerLimits,
+    mut stop: Stop,
+) {
+    let _ = stream.set_nodelay(true);
+    let handshake = tokio::select! {
+        () = stopped(&mut stop) => return,
+        handshake = timeout(limits.handshake, tls.accept(stream)) => handshake,
+    };
+    let mut stream = match handshake {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake"),
+        Err(_) => return tracing::debug!(%peer, "the TLS handshake took too long"),
+    };
+    if stream.get_ref().1.alpn_protocol() != Some(ALPN_H2) {
+        tracing::debug!(%peer, "HTTP/2 was not negotiated");
+        let _ = timeout(limits.handshake, stream.shutdown()).await;
+        return;
+    }
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(limits.header_bytes)
+        .keep_alive_interval(limits.ping_interval)
+        .keep_alive_timeout(limits.ping_timeout);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service(router, peer)));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "HTTP/2 connection");
+    }
+}
+
+async fn serve_h1(stream: TcpStream, peer: SocketAddr, router: Router, limits: ServerLimits, mut stop: Stop) {
+    let _ = stream.set_nodelay(true);
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.handshake)
+        // Below this, hyper's own minimum, it would panic.
+        .max_buf_size(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX).max(8192));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service(router, peer)));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "HTTP/1.1 connection");
+    }
+}

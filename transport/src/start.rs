@@ -1,0 +1,327 @@
+//! Starting a whole server: certificate, keys, store, listeners, queues.
+
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mimi_linearized::base64;
+use mimi_linearized::id::{IdError, KeyId, ServerName};
+use mimi_linearized::signing::SigningKey;
+use mimi_linearized::version::RoomVersions;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+use crate::client::{ClientLimits, FederationClient};
+use crate::clock::{self, Clock};
+use crate::keys::{KeyLimits, KeyStore, RemoteKeys, StoredKeys};
+use crate::node::Node;
+use crate::resolve::{AddressPolicy, Resolver, StaticEntry};
+use crate::server::{HttpsListener, ServerLimits, serve_plain};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{self, Store, StoreError};
+use crate::tls::{ClientOffer, DevCa, DevCaError, Roots, ServerCertificate, TlsError, client_config};
+use crate::transactions::REMEMBERED_MS;
+use crate::{api, control};
+
+/// What a server is started with.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Its name, with its port if it has an explicit one.
+    pub server_name: ServerName,
+    /// Where its data is; made if need be.
+    pub data_dir: PathBuf,
+    /// Its certificate; without one, a development CA issues it.
+    pub certificate: Option<ServerCertificate>,
+    /// PEM files of certificate authorities that it trusts beside the operating system's.
+    pub cas: Vec<PathBuf>,
+    /// Names whose addresses are given.
+    pub resolve: Vec<StaticEntry>,
+    /// Whether it may connect to loopback, private and link-local addresses.
+    pub allow_private: bool,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A file or folder in the data folder cannot be used.
+    #[error("{path}: {error}")]
+    Data {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// The signing key's file holds no key.
+    #[error("{path} holds no signing key: one line `ed25519:VERSION BASE64-SEED` is expected")]
+    SigningKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A certificate, key or CA file cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The development CA cannot be used.
+    #[error(transparent)]
+    DevCa(#[from] DevCaError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A listener failed.
+    #[error("the listener failed: {0}")]
+    Listen(#[source] std::io::Error),
+    /// A key id could not be made.
+    #[error("a key id could not be made: {0}")]
+    KeyId(#[from] IdError),
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Server {
+    node: Node,
+    federation: SocketAddr,
+    control: Option<SocketAddr>,
+    ca: PathBuf,
+    store: Arc<SqliteStore>,
+    stop: watch::Sender<bool>,
+    listeners: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts a server on listeners that are bound already: one for other servers, and one, if wanted, for the control
+    /// API.
+    ///
+    /// # Errors
+    /// [`StartError`] says which file or setting is at fault.
+    pub async fn start(
+        config: ServerConfig,
+        federation: TcpListener,
+        control: Option<TcpListener>,
+    ) -> Result<Self, StartError> {
+        let address = federation.local_addr().map_err(StartError::Listen)?;
+        let control_address =
+            control.as_ref().map(TcpListener::local_addr).transpose().map_err(StartError::Listen)?;
+        let files = blocking(move || Files::open(config)).await?;
+        let Files { config, certificate, ca, roots, key, store } = files;
+        let store = Arc::new(store);
+        let policy =
+            AddressPolicy { allow_private: config.allow_private, allow_loopback: address.ip().is_loopback() };
+        let mut resolver = Resolver::new(policy);
+        for entry in config.resolve {
+            resolver.insert(entry);
+        }
+        let tls = client_config(&roots, ClientOffer::default())?;
+        let name = config.server_name;
+        let client =
+            FederationClient::new(name.clone(), [key.clone()], resolver, tls, ClientLimits::default());
+        let shared: Arc<dyn Store> = Arc::<SqliteStore>::clone(&store);
+        let kept = KeptKeys(Arc::clone(&shared));
+        let keys = RemoteKeys::new(client.clone(), kept, Clock::system(), KeyLimits::default());
+        keys.trust(&name, key.id(), key.verify_key(), i64::MAX);
+        let node = Node::new(name, key, RoomVersions::lm_04(), shared, client, keys);
+        node.store.forget_answers(clock::now_ms().saturating_sub(REMEMBERED_MS)).await?;
+
+        let stop = watch::Sender::new(false);
+        let mut listeners = Vec::new();
+        let https = HttpsListener::new(federation, certificate.server_config()?);
+        let router = api::router(node.clone());
+        let stopped = wait(stop.subscribe());
+        listeners.push(tokio::spawn(https.serve(router, stopped)));
+        if let Some(control) = control {
+            let router = control::router(node.clone());
+            let stopped = wait(stop.subscribe());
+            listeners.push(tokio::spawn(serve_plain(control, router, ServerLimits::default(), stopped)));
+        }
+        node.resume().await?;
+        Ok(Self { node, federation: address, control: control_address, ca, store, stop, listeners })
+    }
+
+    /// Where other servers reach it.
+    #[must_use]
+    pub fn federation(&self) -> SocketAddr {
+        self.federation
+    }
+
+    /// Where the control API is.
+    #[must_use]
+    pub fn control(&self) -> Option<SocketAddr> {
+        self.control
+    }
+
+    /// A PEM file that verifies its certificate.
+    #[must_use]
+    pub fn ca(&self) -> &Path {
+        &self.ca
+    }
+
+    /// The server itself.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Stops: no more requests are taken, those under way end, queues stop where they are.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be closed properly. What was acknowledged is stored all the same.
+    pub async fn stop(self) -> Result<(), StoreError> {
+        self.stop.send_replace(true);
+        self.node.stop();
+        for listener in self.listeners {
+            // A listener that panicked has ended too.
+            let _ = listener.await;
+        }
+        self.store.close().await
+    }
+}
+
+async fn wait(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stopped| *stopped).await;
+}
+
+/// Runs what blocks where it may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+) -> Result<T, StartError> {
+    let joined = tokio::task::spawn_blocking(work).await;
+    joined.unwrap_or_else(|error| Err(StartError::Listen(std::io::Error::other(error))))
+}
+
+/// What is read from files before a server starts.
+struct Files {
+    config: ServerConfig,
+    certificate: ServerCertificate,
+    ca: PathBuf,
+    roots: Roots,
+    key: SigningKey,
+    store: SqliteStore,
+}
+
+impl Files {
+    fn open(config: ServerConfig) -> Result<Self, StartError> {
+        let folder = config.data_dir.clone();
+        let data = |error| StartError::Data { path: folder.clone(), error };
+        fs::create_dir_all(&folder).map_err(data)?;
+        let now = clock::now_ms();
+        let (certificate, ca) = match &config.certificate {
+            // Whoever has a CA of their own most likely names it; otherwise the chain itself has to do.
+            Some(own) => (own.clone(), config.cas.first().unwrap_or(&own.certificate).clone()),
+            None => {
+                let ca = DevCa::open(&folder, now)?;
+                let certificate = ca.server_certificate(&folder, &[config.server_name.host()], now)?;
+                (certificate, ca.certificate().to_owned())
+            }
+        };
+        let mut roots = Roots::system();
+        for path in &config.cas {
+            roots.add_pem_file(path)?;
+        }
+        let key = signing_key(&folder.join("signing.key"))?;
+        let store = SqliteStore::open(&folder.join("store.sqlite3"))?;
+        Ok(Self { config, certificate, ca, roots, key, store })
+    }
+}
+
+/// Reads the signing key, or makes one. The file has one line: the key id and the base64 of the seed.
+fn signing_key(path: &Path) -> Result<SigningKey, StartError> {
+    let data = |error| StartError::Data { path: path.to_owned(), error };
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            parse_key(&Zeroizing::new(text)).ok_or_else(|| StartError::SigningKey { path: path.to_owned() })
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let seed = Zeroizing::new(rand::random::<[u8; 32]>());
+            let version = base64::encode_url_safe(&rand::random::<[u8; 3]>()).replace('-', "_");
+            let key = SigningKey::from_seed(KeyId::ed25519(&version)?, &seed);
+            let line = Zeroizing::new(format!("{} {}\n", key.id(), base64::encode(&*seed)));
+            write_secret(path, line.as_bytes()).map_err(data)?;
+            Ok(key)
+        }
+        Err(error) => Err(data(error)),
+    }
+}
+
+fn parse_key(text: &str) -> Option<SigningKey> {
+    let (id, seed) = text.trim().split_once(' ')?;
+    let seed = Zeroizing::new(base64::decode_array::<32>(seed.trim())?);
+    Some(SigningKey::from_seed(KeyId::parse(id).ok()?, &seed))
+}
+
+/// Writes a file that only this user may read, whole or not at all.
+fn write_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)
+}
+
+/// Keeps other servers' keys in the store.
+struct KeptKeys(Arc<dyn Store>);
+
+#[async_trait]
+impl KeyStore for KeptKeys {
+    async fn load(&self, server: &ServerName) -> Vec<StoredKeys> {
+        match self.0.server_keys(server).await {
+            Ok(kept) => kept
+                .into_iter()
+                .map(|keys| StoredKeys { response: keys.response, fetched_at_ms: keys.fetched_at })
+                .collect(),
+            Err(error) => {
+                tracing::error!(%server, %error, "kept keys cannot be read");
+                Vec::new()
+            }
+        }
+    }
+
+    async fn save(&self, server: &ServerName, key_set: &str, keys: StoredKeys) {
+        let keys = store::StoredKeys {
+            key_set: key_set.to_owned(),
+            response: keys.response,
+            fetched_at: keys.fetched_at_ms,
+        };
+        if let Err(error) = self.0.put_server_keys(server, keys).await {
+            tracing::error!(%server, %error, "keys cannot be kept");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signing_key_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signing.key");
+        let made = signing_key(&path).unwrap();
+        let read = signing_key(&path).unwrap();
+        assert_eq!((made.id(), made.verify_key()), (read.id(), read.verify_key()));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_key_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signing.key");
+        for text in ["", "ed25519:1", "ed25519:1 AAAA", "rsa:1 AAAA"] {
+            fs::write(&path, text).unwrap();
+            assert!(matches!(signing_key(&path), Err(StartError::SigningKey { .. })), "{text}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Other servers' keys.
+
+use async_trait::async_trait;
+use mimi_linearized::id::ServerName;
+use rusqlite::params;
+
+use super::super::{KeyStore, StoreError, StoredKeys};
+use super::SqliteStore;
+use super::decode::{Undecodable, all, bytes, execute, integer, text};
+
+#[async_trait]
+impl KeyStore for SqliteStore {
+    async fn server_keys(&self, server: &ServerName) -> Result<Vec<StoredKeys>, StoreError> {
+        let server = server.clone();
+        let sql = "SELECT key_set, response, fetched_at FROM server_keys
+             WHERE server = ?1 ORDER BY fetched_at, response_number";
+        self.readers
+            .run(move |connection| {
+                all(connection, sql, [server.as_str()], |row| {
+                    let decode = || {
+                        Ok(StoredKeys {
+                            key_set: text(row, 0, "key set")?.to_owned(),
+                            response: bytes(row, 1, "key response")?.to_vec(),
+                            fetched_at: integer(row, 2, "time")?,
+                        })
+                    };
+                    decode().map_err(|fault: Undecodable| fault.at(format_args!("the keys of {server}")))
+                })
+            })
+            .await
+    }
+
+    async fn put_server_keys(&self, server: &ServerName, keys: StoredKeys) -> Result<(), StoreError> {
+        let server = server.clone();
+        // Replacing gives the response a new number: of two fetched in one millisecond, the later one counts as newer.
+        let sql = "INSERT OR REPLACE INTO server_keys (server, key_set, response, fetched_at) VALUES (?1, ?2, ?3, ?4)";
+        self.writer
+            .run(move |connection| {
+                let StoredKeys { key_set, response, fetched_at } = &keys;
+                execute(connection, sql, params![server.as_str(), key_set, response, fetched_at]).map(drop)
+            })
+            .await
+    }
+}

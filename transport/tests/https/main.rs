@@ -1,0 +1,14 @@
+//! Servers and clients against each other on loopback, over real TLS and HTTP/2.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "what fails here is the test, and so it should"
+)]
+
+mod authentication;
+mod exchange;
+mod lifecycle;
+mod negotiation;
+mod server;
