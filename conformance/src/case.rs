@@ -1,0 +1,153 @@
+//! Cases: what is tried, what it shows, and what came of it.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use serde::Serialize;
+
+use crate::catalogue::Level;
+use crate::context::Context;
+use crate::evidence::Exchange;
+
+/// Something a case needs of the target. Without it the case is skipped, and says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The target can be driven: rooms created, events sent.
+    Control,
+}
+
+/// What the target is in a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// The hub of a room.
+    Hub,
+    /// A participant in a room whose hub the suite plays.
+    Participant,
+    /// A server, whatever its rooms are.
+    Server,
+}
+
+/// A case while it runs.
+pub(crate) type Running<'c> = Pin<Box<dyn Future<Output = Result<(), Finding>> + Send + 'c>>;
+
+/// A case.
+pub(crate) struct Case {
+    /// Its id: the section it is about, and a name. Ids never change.
+    pub(crate) id: &'static str,
+    /// What the target should do, in a few words.
+    pub(crate) title: &'static str,
+    /// How much it binds: a MUST that is not met fails, a SHOULD warns.
+    pub(crate) level: Level,
+    /// What the target is.
+    pub(crate) role: Role,
+    /// The requirements and readings it shows.
+    pub(crate) covers: &'static [&'static str],
+    /// What it needs of the target.
+    pub(crate) needs: &'static [Need],
+    /// What it does.
+    pub(crate) run: for<'c> fn(&'c Context) -> Running<'c>,
+}
+
+impl Case {
+    /// The section of the draft it is about.
+    pub(crate) fn section(&self) -> &'static str {
+        self.id.split_once('/').map_or(self.id, |(section, _)| section)
+    }
+}
+
+/// Why a case did not simply pass.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Finding {
+    /// The target does not do what it should.
+    #[error("{0}")]
+    Fault(String),
+    /// The target reads the draft otherwise than the suite does, and may.
+    #[error("{reading}: {what}")]
+    Acceptable {
+        /// The reading.
+        reading: &'static str,
+        /// What the target does.
+        what: String,
+    },
+    /// The suite itself could not go on.
+    #[error("the suite could not go on: {0}")]
+    Suite(String),
+}
+
+/// A finding against the target.
+pub(crate) fn fault(what: impl Into<String>) -> Finding {
+    Finding::Fault(what.into())
+}
+
+/// Checks something that the target has to make true.
+macro_rules! check {
+    ($holds:expr, $($what:tt)+) => {
+        if !$holds {
+            return Err($crate::case::fault(format!($($what)+)));
+        }
+    };
+}
+pub(crate) use check;
+
+/// What came of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Verdict {
+    /// The target does what it should.
+    Pass,
+    /// It does not do what it must.
+    Fail,
+    /// It does not do what it should.
+    Warn,
+    /// It reads the draft otherwise, and may.
+    Acceptable,
+    /// The case was not tried, for a declared reason.
+    Skip,
+}
+
+impl Verdict {
+    /// Its name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Warn => "warn",
+            Self::Acceptable => "acceptable",
+            Self::Skip => "skip",
+        }
+    }
+
+    /// What a finding means for a case of this level.
+    pub(crate) fn of(result: &Result<(), Finding>, level: Level) -> Self {
+        match (result, level) {
+            (Ok(()), _) => Self::Pass,
+            (Err(Finding::Acceptable { .. }), _) => Self::Acceptable,
+            (Err(Finding::Fault(_)), Level::Should | Level::May) => Self::Warn,
+            (Err(Finding::Fault(_) | Finding::Suite(_)), _) => Self::Fail,
+        }
+    }
+}
+
+/// A case with its verdict, as reports have it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Outcome {
+    /// The case's id.
+    pub(crate) id: &'static str,
+    /// The case's title.
+    pub(crate) title: &'static str,
+    /// What came of it.
+    pub(crate) verdict: Verdict,
+    /// How much it binds.
+    pub(crate) level: Level,
+    /// What it shows.
+    pub(crate) covers: &'static [&'static str],
+    /// How long it took.
+    pub(crate) duration_ms: u64,
+    /// Why the verdict is not simply a pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    /// The requests and answers that show it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) evidence: Vec<Exchange>,
+}

@@ -1,0 +1,48 @@
+//! The command line.
+
+mod run;
+mod serve;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Linearized Matrix: is this server interoperable?
+#[derive(Debug, Parser)]
+#[command(name = "mimi", version, about, propagate_version = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArguments),
+    Serve(serve::ServeArguments),
+}
+
+/// Runs a command.
+pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
+    let default = match &arguments.command {
+        // The suite reports what it sees; what its own servers log is noise unless asked for.
+        Command::Run(_) => "off",
+        Command::Serve(_) => "info",
+    };
+    log(default);
+    match arguments.command {
+        Command::Run(arguments) => run::run(arguments).await,
+        Command::Serve(arguments) => serve::serve(arguments).await,
+    }
+}
+
+/// Logs to standard error; `MIMI_LOG` says how much, as `RUST_LOG` does elsewhere.
+fn log(default: &str) {
+    let filter = EnvFilter::try_from_env("MIMI_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}

@@ -1,0 +1,309 @@
+//! `mimi run`: the conformance suite.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Instant;
+
+use clap::Args;
+use globset::{Glob, GlobMatcher};
+use mimi_linearized::id::ServerName;
+use mimi_transport::resolve::StaticEntry;
+use mimi_transport::tls::ServerCertificate;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::case::Case;
+use crate::cases;
+use crate::catalogue::Level;
+use crate::environment::{Environment, PeerCertificate, Ports, Setup};
+use crate::preflight;
+use crate::report::{Progress, Report, SuiteInfo, Summary, TargetInfo, print_summary};
+use crate::runner;
+use crate::target::{Control, Embedded, Target};
+use crate::{FAILED, UNREACHABLE, USAGE};
+
+/// Run the conformance suite: against reference servers that it starts itself, or against --target.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 every required case passed; 1 one failed; 2 the command line is wrong; 3 the target cannot be reached, or
+cannot reach the suite's own servers.
+
+Examples:
+  mimi run
+  mimi run --only '5.2.3/*' --json report.json
+  mimi run --print-setup --peer-ca-dir ./peers
+  mimi run --target localhost:8448 --driver control=http://127.0.0.1:8449 --ca data/ca.pem --peer-ca-dir ./peers")]
+pub(crate) struct RunArguments {
+    /// The server to test; without it, a reference server that the suite starts
+    #[arg(long, value_name = "NAME")]
+    target: Option<ServerName>,
+    /// How the target is driven: embedded (the reference server), control=URL (the control API), none (federation only)
+    #[arg(long, value_name = "DRIVER")]
+    driver: Option<Driver>,
+    /// A certificate authority to trust beside the operating system's; may be repeated
+    #[arg(long, value_name = "PEM")]
+    ca: Vec<PathBuf>,
+    /// Where a server name is, instead of asking DNS; may be repeated
+    #[arg(long, value_name = "NAME=IP:PORT")]
+    resolve: Vec<StaticEntry>,
+    /// The host name of the suite's own servers, under which the target reaches them
+    #[arg(long, value_name = "HOST", default_value = "localhost")]
+    peer_host: String,
+    /// The address at which the suite's own servers listen
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    peer_listen: IpAddr,
+    /// The ports at which they listen; free ones unless given
+    #[arg(long, value_name = "A-B")]
+    peer_ports: Option<PortRange>,
+    /// The certificate chain of the suite's own servers, valid for --peer-host
+    #[arg(long, value_name = "PEM", requires = "peer_tls_key", conflicts_with = "peer_ca_dir")]
+    peer_tls_cert: Option<PathBuf>,
+    /// That certificate's private key
+    #[arg(long, value_name = "PEM", requires = "peer_tls_cert")]
+    peer_tls_key: Option<PathBuf>,
+    /// A folder with a CA that issues that certificate: made once and reused; the target has to trust its ca.pem
+    #[arg(long, value_name = "DIR")]
+    peer_ca_dir: Option<PathBuf>,
+    /// Say what the target has to be told, and end
+    #[arg(long)]
+    print_setup: bool,
+    /// Only cases whose id matches, such as '5.2.3/*'
+    #[arg(long, value_name = "GLOB")]
+    only: Option<CaseGlob>,
+    /// Only cases of this section and those below it
+    #[arg(long, value_name = "SECTION")]
+    section: Option<String>,
+    /// Only cases that bind at least this much
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<Level>,
+    /// Write the report as JSON to this file; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// List the cases and end
+    #[arg(long)]
+    list: bool,
+    /// The seed of every random choice of the suite
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+/// How the target is driven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Driver {
+    /// It is the reference server, started by the suite.
+    Embedded,
+    /// Through the control API at this URL.
+    Control(String),
+    /// Not at all.
+    None,
+}
+
+impl FromStr for Driver {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("control=")) {
+            ("embedded", _) => Ok(Self::Embedded),
+            ("none", _) => Ok(Self::None),
+            (_, Some(url)) => Ok(Self::Control(url.to_owned())),
+            _ => Err("it is embedded, control=URL or none".to_owned()),
+        }
+    }
+}
+
+/// Ports from a first to a last.
+#[derive(Debug, Clone, Copy)]
+struct PortRange(u16, u16);
+
+impl FromStr for PortRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
+        let ends = text.split_once('-').and_then(|(first, last)| Some((parse(first)?, parse(last)?)));
+        match ends.filter(|(first, last)| first <= last) {
+            Some((first, last)) => Ok(Self(first, last)),
+            None => Err("it is two ports, such as 9000-9099".to_owned()),
+        }
+    }
+}
+
+/// A pattern for case ids.
+#[derive(Debug, Clone)]
+struct CaseGlob(GlobMatcher);
+
+impl FromStr for CaseGlob {
+    type Err = globset::Error;
+
+    fn from_str(text: &str) -> Result<Self, globset::Error> {
+        Ok(Self(Glob::new(text)?.compile_matcher()))
+    }
+}
+
+/// Why the suite did not run.
+enum Refusal {
+    /// The command line is wrong.
+    Usage(String),
+    /// The target and the suite do not reach each other.
+    Unreachable(String),
+}
+
+fn usage(error: impl std::fmt::Display) -> Refusal {
+    Refusal::Usage(error.to_string())
+}
+
+/// Runs the suite.
+pub(crate) async fn run(arguments: RunArguments) -> ExitCode {
+    match arguments.execute().await {
+        Ok(code) => code,
+        Err(Refusal::Usage(error)) => {
+            eprintln!("mimi run: {error}");
+            ExitCode::from(USAGE)
+        }
+        Err(Refusal::Unreachable(error)) => {
+            eprintln!("mimi run: {error}");
+            ExitCode::from(UNREACHABLE)
+        }
+    }
+}
+
+impl RunArguments {
+    async fn execute(self) -> Result<ExitCode, Refusal> {
+        let selected = self.select();
+        if selected.is_empty() {
+            return Err(usage("no case matches; `mimi run --list` shows all of them"));
+        }
+        if self.list {
+            for case in selected {
+                println!("{:<6} {:<40} {}", case.level.as_str(), case.id, case.title);
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        let driver = self.driver()?;
+        let setup = Setup::new(&self.peer_host, self.certificate(&driver)?, &self.ca).map_err(usage)?;
+        let range = self.peer_ports.map(|PortRange(first, last)| (first, last));
+        let ports = Ports::new(&self.peer_host, self.peer_listen, range).map_err(usage)?;
+        if self.print_setup {
+            self.print(&setup);
+            return Ok(ExitCode::SUCCESS);
+        }
+        let embedded = match driver {
+            Driver::Embedded => Some(Embedded::start(&setup, &ports, &self.resolve).await.map_err(usage)?),
+            Driver::Control(_) | Driver::None => None,
+        };
+        let target = match &embedded {
+            Some(embedded) => embedded.target().clone(),
+            None => self.external(&driver)?,
+        };
+        let seed = self.seed.unwrap_or_else(rand::random);
+        let environment =
+            Environment::new(target, setup, ports, self.resolve.clone(), seed).map_err(usage)?;
+        if embedded.is_none() {
+            preflight::check(&environment).await.map_err(Refusal::Unreachable)?;
+        }
+
+        let started = (OffsetDateTime::now_utc(), Instant::now());
+        let progress = Progress::new(selected.len());
+        let outcomes = runner::run(&environment, &selected, &progress).await;
+        progress.finish();
+        let report = Report {
+            suite: SuiteInfo {
+                version: env!("CARGO_PKG_VERSION"),
+                seed,
+                started: started.0.format(&Rfc3339).unwrap_or_default(),
+                duration_ms: u64::try_from(started.1.elapsed().as_millis()).unwrap_or(u64::MAX),
+            },
+            target: environment.target.info.clone(),
+            summary: Summary::of(&outcomes),
+            cases: outcomes,
+        };
+        if let Some(embedded) = embedded {
+            embedded.stop().await;
+        }
+        self.publish(&report)
+    }
+
+    /// The cases that are asked for.
+    fn select(&self) -> Vec<&'static Case> {
+        let below = |case: &Case, section: &str| {
+            let rest = case.section().strip_prefix(section);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        cases::all()
+            .filter(|case| self.only.as_ref().is_none_or(|only| only.0.is_match(case.id)))
+            .filter(|case| self.section.as_ref().is_none_or(|section| below(case, section)))
+            .filter(|case| self.level.is_none_or(|level| case.level <= level))
+            .collect()
+    }
+
+    fn driver(&self) -> Result<Driver, Refusal> {
+        match (&self.target, &self.driver) {
+            (None, None | Some(Driver::Embedded)) => Ok(Driver::Embedded),
+            (None, Some(_)) => Err(usage("--driver needs --target")),
+            (Some(_), Some(Driver::Embedded)) => {
+                Err(usage("--driver embedded is for the suite's own server, not for --target"))
+            }
+            (Some(_), Some(driver)) => Ok(driver.clone()),
+            (Some(_), None) => Ok(Driver::None),
+        }
+    }
+
+    fn certificate(&self, driver: &Driver) -> Result<PeerCertificate, Refusal> {
+        match (&self.peer_tls_cert, &self.peer_tls_key, &self.peer_ca_dir) {
+            (Some(certificate), Some(key), None) => {
+                let (certificate, key) = (certificate.clone(), key.clone());
+                Ok(PeerCertificate::Given(ServerCertificate { certificate, key }))
+            }
+            (_, _, Some(folder)) => Ok(PeerCertificate::CaDir(folder.clone())),
+            _ if *driver == Driver::Embedded && !self.print_setup => Ok(PeerCertificate::Temporary),
+            _ => Err(usage(
+                "the target has to trust the certificate of the suite's own servers: give --peer-ca-dir DIR and let the \
+                 target trust DIR/ca.pem, or give --peer-tls-cert and --peer-tls-key",
+            )),
+        }
+    }
+
+    fn external(&self, driver: &Driver) -> Result<Target, Refusal> {
+        let name = self.target.clone().ok_or_else(|| usage("--target is missing"))?;
+        let (control, how) = match driver {
+            Driver::Control(url) => (Some(Control::at(url).map_err(usage)?), format!("control={url}")),
+            Driver::Embedded | Driver::None => (None, "none".to_owned()),
+        };
+        let info = TargetInfo { server_name: name.to_string(), driver: how };
+        Ok(Target { name, control, info })
+    }
+
+    fn print(&self, setup: &Setup) {
+        let ports = match self.peer_ports {
+            Some(PortRange(first, last)) => format!("{first} to {last}"),
+            None => "any free port (limit them with --peer-ports A-B)".to_owned(),
+        };
+        println!(
+            "The suite's own servers are named {}:PORT, at {}, {ports}.",
+            self.peer_host, self.peer_listen
+        );
+        println!("The target has to");
+        println!("  - resolve {} to that address and be allowed to connect there,", self.peer_host);
+        match (&self.peer_tls_cert, setup.trusted().last()) {
+            (None, Some(ca)) => println!("  - trust the certificate authority in {}", ca.display()),
+            (Some(certificate), _) => println!("  - trust the certificate in {}", certificate.display()),
+            (None, None) => {}
+        }
+    }
+
+    fn publish(&self, report: &Report) -> Result<ExitCode, Refusal> {
+        let to_stdout = self.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
+        let summary = print_summary(report);
+        if to_stdout {
+            eprint!("{summary}");
+        } else {
+            print!("{summary}");
+        }
+        if let Some(path) = &self.json {
+            report.write(path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
+        }
+        Ok(if report.summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    }
+}

@@ -1,0 +1,208 @@
+//! `mimi serve`: one server, hub and participant.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use mimi_linearized::id::ServerName;
+use mimi_transport::resolve::StaticEntry;
+use mimi_transport::start::{Server, ServerConfig, StartError};
+use mimi_transport::tls::ServerCertificate;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::USAGE;
+
+/// Run one server, which is the hub of rooms created on it and a participant in others.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+When the server is ready it prints one line of JSON on standard output:
+  {\"server_name\":…,\"federation\":\"IP:PORT\",\"control\":\"IP:PORT\" or null,\"ca\":\"PATH of a PEM file\"}
+It ends on SIGTERM or SIGINT. MIMI_LOG sets what is logged to standard error (for instance MIMI_LOG=debug).
+
+Example:
+  mimi serve --server-name localhost:8448 --listen 127.0.0.1:8448 --control 127.0.0.1:8449 --data-dir ./data")]
+pub(crate) struct ServeArguments {
+    /// The server's name, with its port if it has an explicit one
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<ServerName>,
+    /// Where to listen for other servers; port 0 takes a free one
+    #[arg(long, value_name = "IP:PORT")]
+    listen: Option<SocketAddr>,
+    /// Where to keep everything; made if need be
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The certificate chain; without it, a development CA in the data folder issues a certificate
+    #[arg(long, value_name = "PEM", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key
+    #[arg(long, value_name = "PEM", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// A certificate authority to trust beside the operating system's; may be repeated
+    #[arg(long, value_name = "PEM")]
+    ca: Vec<PathBuf>,
+    /// Where a server name is, instead of asking DNS; may be repeated
+    #[arg(long, value_name = "NAME=IP:PORT")]
+    resolve: Vec<StaticEntry>,
+    /// Connect to loopback, private and link-local addresses too
+    #[arg(long)]
+    allow_private: bool,
+    /// What to keep data in
+    #[arg(long, value_name = "STORE", default_value = "embedded", value_parser = ["embedded"])]
+    store: String,
+    /// Where to offer the control API, which has no authentication: a loopback address
+    #[arg(long, value_name = "IP:PORT")]
+    control: Option<SocketAddr>,
+    /// A TOML file with the same settings (`server-name = "…"`, `ca = ["…"]`, …); the command line has precedence
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// The settings in a file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct FileSettings {
+    server_name: Option<ServerName>,
+    listen: Option<SocketAddr>,
+    data_dir: Option<PathBuf>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    ca: Vec<PathBuf>,
+    resolve: Vec<String>,
+    allow_private: bool,
+    control: Option<SocketAddr>,
+}
+
+/// Why the command line and the file make no configuration.
+#[derive(Debug, thiserror::Error)]
+enum ConfigError {
+    #[error("{path} cannot be read: {error}")]
+    File { path: PathBuf, error: std::io::Error },
+    #[error("{path} is no configuration: {error}")]
+    Toml { path: PathBuf, error: Box<toml::de::Error> },
+    #[error("`resolve` in {path}: {error}")]
+    Resolve { path: PathBuf, error: mimi_transport::resolve::StaticEntryError },
+    #[error("{0} is missing: give it on the command line or in the configuration file")]
+    Missing(&'static str),
+    #[error("--tls-cert and --tls-key belong together")]
+    HalfCertificate,
+    #[error("the control API has no authentication and may only listen on a loopback address, not on {0}")]
+    ControlAddress(SocketAddr),
+}
+
+/// A configuration and where to listen.
+struct Settings {
+    server: ServerConfig,
+    listen: SocketAddr,
+    control: Option<SocketAddr>,
+}
+
+impl ServeArguments {
+    fn settings(self) -> Result<Settings, ConfigError> {
+        let mut resolve = self.resolve;
+        let file = match &self.config {
+            None => FileSettings::default(),
+            Some(path) => {
+                let file = read_file(path)?;
+                for entry in &file.resolve {
+                    let entry =
+                        entry.parse().map_err(|error| ConfigError::Resolve { path: path.clone(), error })?;
+                    resolve.push(entry);
+                }
+                file
+            }
+        };
+        let certificate = match (self.tls_cert.or(file.tls_cert), self.tls_key.or(file.tls_key)) {
+            (Some(certificate), Some(key)) => Some(ServerCertificate { certificate, key }),
+            (None, None) => None,
+            _ => return Err(ConfigError::HalfCertificate),
+        };
+        let control = self.control.or(file.control);
+        if let Some(address) = control.filter(|address| !address.ip().is_loopback()) {
+            return Err(ConfigError::ControlAddress(address));
+        }
+        let server = ServerConfig {
+            server_name: self
+                .server_name
+                .or(file.server_name)
+                .ok_or(ConfigError::Missing("--server-name"))?,
+            data_dir: self.data_dir.or(file.data_dir).ok_or(ConfigError::Missing("--data-dir"))?,
+            certificate,
+            cas: self.ca.into_iter().chain(file.ca).collect(),
+            resolve,
+            allow_private: self.allow_private || file.allow_private,
+        };
+        let listen = self.listen.or(file.listen).ok_or(ConfigError::Missing("--listen"))?;
+        Ok(Settings { server, listen, control })
+    }
+}
+
+fn read_file(path: &Path) -> Result<FileSettings, ConfigError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| ConfigError::File { path: path.to_owned(), error })?;
+    toml::from_str(&text).map_err(|error| ConfigError::Toml { path: path.to_owned(), error: Box::new(error) })
+}
+
+/// Runs the server until it is told to end.
+pub(crate) async fn serve(arguments: ServeArguments) -> ExitCode {
+    let settings = match arguments.settings() {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("mimi serve: {error}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    let server = match start(settings).await {
+        Ok(server) => server,
+        Err(error) => {
+            eprintln!("mimi serve: {error}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    let ready = json!({
+        "server_name": server.node().name,
+        "federation": server.federation().to_string(),
+        "control": server.control().map(|address| address.to_string()),
+        "ca": server.ca(),
+    });
+    println!("{ready}");
+    wait_for_signal().await;
+    match server.stop().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mimi serve: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start(settings: Settings) -> Result<Server, StartError> {
+    let federation = bind(settings.listen).await?;
+    let control = match settings.control {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    Server::start(settings.server, federation, control).await
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| StartError::Listen(std::io::Error::new(error.kind(), format!("{address}: {error}"))))
+}
+
+async fn wait_for_signal() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        // Without signals there is nothing to wait for but the end of the process.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

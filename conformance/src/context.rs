@@ -1,0 +1,183 @@
+//! What a case has at hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mimi_linearized::id::{RoomId, UserId};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::case::{Finding, fault};
+use crate::environment::Environment;
+use crate::evidence::Recorder;
+use crate::peer::Peer;
+use crate::target::{Control, Room};
+use crate::wire::{self, Ask, Reply};
+
+/// How long the suite waits for something that has to happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How often it looks, where it cannot be told.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// One case's view of the suite. Every case has its own, with its own rooms and servers.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// What all cases share.
+    pub(crate) environment: Arc<Environment>,
+    /// What goes over the wire in this case.
+    pub(crate) recorder: Recorder,
+}
+
+impl Context {
+    /// A context for a case.
+    pub(crate) fn new(environment: Arc<Environment>) -> Self {
+        Self { environment, recorder: Recorder::default() }
+    }
+
+    /// The control API. A case that uses it says so in its needs.
+    pub(crate) fn control(&self) -> Result<&Control, Finding> {
+        let control = self.environment.target.control.as_ref();
+        control.ok_or_else(|| Finding::Suite("the case needs a control API and does not say so".to_owned()))
+    }
+
+    /// A user of the target.
+    pub(crate) fn user(&self, localpart: &str) -> Result<UserId, Finding> {
+        UserId::new(localpart, &self.environment.target.name)
+            .map_err(|error| Finding::Suite(error.to_string()))
+    }
+
+    /// Starts a server of the suite.
+    pub(crate) async fn peer(&self) -> Result<Peer, Finding> {
+        Peer::start(&self.environment, &self.recorder).await
+    }
+
+    /// Sends a request that is not signed.
+    pub(crate) async fn ask(&self, ask: Ask) -> Result<Reply, Finding> {
+        let environment = &self.environment;
+        wire::exchange(&environment.client, &self.recorder, "(unsigned)", &environment.target.name, ask).await
+    }
+
+    /// Creates a room on the target: whatever `settings` says, created by `alice`.
+    pub(crate) async fn create_room(&self, settings: Value) -> Result<RoomId, Finding> {
+        let mut body = json!({"creator": "alice"});
+        if let (Some(body), Value::Object(settings)) = (body.as_object_mut(), settings) {
+            body.extend(settings);
+        }
+        self.control()?.create_room(&self.recorder, &body).await
+    }
+
+    /// A public room on the target, created by `alice`.
+    pub(crate) async fn public_room(&self) -> Result<RoomId, Finding> {
+        self.create_room(json!({"join_rule": "public"})).await
+    }
+
+    /// A room in short.
+    pub(crate) async fn room(&self, room: &RoomId) -> Result<Room, Finding> {
+        self.control()?.room(&self.recorder, room).await
+    }
+
+    /// A room's list on the target.
+    pub(crate) async fn events(&self, room: &RoomId) -> Result<Vec<Value>, Finding> {
+        self.control()?.events(&self.recorder, room).await
+    }
+
+    /// A room's state on the target.
+    pub(crate) async fn state(&self, room: &RoomId) -> Result<Vec<Value>, Finding> {
+        self.control()?.state(&self.recorder, room).await
+    }
+
+    /// An event of a room's current state on the target.
+    pub(crate) async fn state_event(
+        &self,
+        room: &RoomId,
+        kind: &str,
+        state_key: &str,
+    ) -> Result<Option<Value>, Finding> {
+        let is = |event: &Value| {
+            event.get("type").and_then(Value::as_str) == Some(kind)
+                && event.get("state_key").and_then(Value::as_str) == Some(state_key)
+        };
+        Ok(self.state(room).await?.into_iter().find(is))
+    }
+
+    /// Sends an event as `alice` on the target and expects it to be taken.
+    pub(crate) async fn send_as_alice(
+        &self,
+        room: &RoomId,
+        kind: &str,
+        state_key: Option<&str>,
+        content: Value,
+    ) -> Result<Value, Finding> {
+        self.control()?.send(&self.recorder, room, "alice", kind, state_key, &content).await
+    }
+
+    /// Has `alice` on the target change somebody's membership.
+    pub(crate) async fn as_alice(
+        &self,
+        room: &RoomId,
+        target: &UserId,
+        membership: &str,
+    ) -> Result<Value, Finding> {
+        self.control()?.membership(&self.recorder, room, "alice", target.as_str(), membership, &[]).await
+    }
+
+    /// Waits until a room on the target is as wanted.
+    pub(crate) async fn until_room(
+        &self,
+        room: &RoomId,
+        what: &str,
+        is: impl Fn(&Room) -> bool + Send,
+    ) -> Result<Room, Finding> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now = self.room(room).await?;
+            if is(&now) {
+                return Ok(now);
+            }
+            self.pause(deadline, what).await?;
+        }
+    }
+
+    /// Waits for an event in a room's list on the target.
+    pub(crate) async fn until_event(
+        &self,
+        room: &RoomId,
+        what: &str,
+        is: impl Fn(&Value) -> bool + Send,
+    ) -> Result<Value, Finding> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.events(room).await?.into_iter().find(|event| is(event));
+            if let Some(event) = found {
+                return Ok(event);
+            }
+            self.pause(deadline, what).await?;
+        }
+    }
+
+    /// Waits for an item in the inbox of one of the target's users.
+    pub(crate) async fn until_inbox(
+        &self,
+        user: &UserId,
+        what: &str,
+        is: impl Fn(&Value) -> bool + Send,
+    ) -> Result<Value, Finding> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let items = self.control()?.inbox(&self.recorder, user).await?;
+            if let Some(item) = items.into_iter().find(|item| is(item)) {
+                return Ok(item);
+            }
+            self.pause(deadline, what).await?;
+        }
+    }
+
+    /// A moment before looking again; the control API has no way to be told.
+    async fn pause(&self, deadline: Instant, what: &str) -> Result<(), Finding> {
+        if Instant::now() >= deadline {
+            return Err(fault(format!("after {} s still not: {what}", PATIENCE.as_secs())));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+        Ok(())
+    }
+}

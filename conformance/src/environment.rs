@@ -1,0 +1,262 @@
+//! The suite's surroundings: the names, ports and certificates of its own servers, and its way to the target.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mimi_linearized::id::{IdError, KeyId, ServerName};
+use mimi_linearized::signing::{ServerKeyRing, ServerKeys, SigningKey};
+use mimi_linearized::version::RoomVersions;
+use mimi_transport::client::{CallLimits, ClientLimits, FederationClient};
+use mimi_transport::clock;
+use mimi_transport::keys::KEY_PATH;
+use mimi_transport::resolve::{AddressPolicy, Resolver, StaticEntry};
+use mimi_transport::tls::{
+    ClientOffer, DevCa, DevCaError, Roots, ServerCertificate, TlsError, client_config,
+};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::OnceCell;
+
+use crate::case::Finding;
+use crate::target::Target;
+
+/// How often a free port is asked for before the suite gives up.
+const PORT_ATTEMPTS: usize = 100;
+
+/// Where the certificate of the suite's servers comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum PeerCertificate {
+    /// Given.
+    Given(ServerCertificate),
+    /// Issued by a CA in this folder, which is made once and reused.
+    CaDir(PathBuf),
+    /// Issued by a CA that goes away with the suite.
+    Temporary,
+}
+
+/// Why the suite's surroundings cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SetupError {
+    /// A folder for the CA cannot be made.
+    #[error("there is no place for the suite's CA: {0}")]
+    Folder(#[from] std::io::Error),
+    /// The CA.
+    #[error(transparent)]
+    Ca(#[from] DevCaError),
+    /// A certificate file.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The host name.
+    #[error("--peer-host {host}: {error}")]
+    Host {
+        /// What was given.
+        host: String,
+        /// What is wrong with it.
+        error: IdError,
+    },
+}
+
+/// The certificates of the suite's servers, and whom it trusts.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    certificate: ServerCertificate,
+    trusted: Vec<PathBuf>,
+    _folder: Option<TempDir>,
+}
+
+impl Setup {
+    /// Reads or makes the certificates for servers named `host`.
+    pub(crate) fn new(host: &str, from: PeerCertificate, cas: &[PathBuf]) -> Result<Self, SetupError> {
+        let mut trusted = cas.to_vec();
+        let now = clock::now_ms();
+        let mut issue = |folder: &Path| -> Result<ServerCertificate, SetupError> {
+            let ca = DevCa::open(folder, now)?;
+            trusted.push(ca.certificate().to_owned());
+            Ok(ca.server_certificate(folder, &[host], now)?)
+        };
+        let (certificate, folder) = match from {
+            PeerCertificate::Given(certificate) => (certificate, None),
+            PeerCertificate::CaDir(folder) => (issue(&folder)?, None),
+            PeerCertificate::Temporary => {
+                let folder = tempfile::tempdir()?;
+                (issue(folder.path())?, Some(folder))
+            }
+        };
+        Ok(Self { certificate, trusted, _folder: folder })
+    }
+
+    /// The certificate of the suite's servers.
+    pub(crate) fn certificate(&self) -> &ServerCertificate {
+        &self.certificate
+    }
+
+    /// The CAs that the suite trusts beside the operating system's; its own is the last.
+    pub(crate) fn trusted(&self) -> &[PathBuf] {
+        &self.trusted
+    }
+
+    /// Those and the operating system's.
+    pub(crate) fn roots(&self) -> Result<Roots, TlsError> {
+        let mut roots = Roots::system();
+        for path in &self.trusted {
+            roots.add_pem_file(path)?;
+        }
+        Ok(roots)
+    }
+}
+
+/// Names and ports for the suite's servers: `HOST:PORT`, none twice while there are others.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    host: String,
+    listen: IpAddr,
+    range: Option<(u16, u16)>,
+    used: Mutex<HashSet<u16>>,
+}
+
+impl Ports {
+    /// Ports at which servers named `host` listen.
+    pub(crate) fn new(host: &str, listen: IpAddr, range: Option<(u16, u16)>) -> Result<Self, SetupError> {
+        let checked = ServerName::parse(host).and_then(|name| match name.port() {
+            None => Ok(()),
+            Some(_) => Err(IdError::Port),
+        });
+        checked.map_err(|error| SetupError::Host { host: host.to_owned(), error })?;
+        Ok(Self { host: host.to_owned(), listen, range, used: Mutex::default() })
+    }
+
+    /// The name and the listener of a new server.
+    pub(crate) async fn take(&self) -> std::io::Result<(ServerName, TcpListener)> {
+        let listener = match self.range {
+            None => self.any_free().await?,
+            Some((first, last)) => self.free_in(first, last).await?,
+        };
+        let port = listener.local_addr()?.port();
+        let name = ServerName::parse(&format!("{}:{port}", self.host)).map_err(std::io::Error::other)?;
+        Ok((name, listener))
+    }
+
+    async fn any_free(&self) -> std::io::Result<TcpListener> {
+        let mut listener = TcpListener::bind(SocketAddr::new(self.listen, 0)).await?;
+        for _ in 0..PORT_ATTEMPTS {
+            if self.mark(listener.local_addr()?.port()) {
+                break;
+            }
+            listener = TcpListener::bind(SocketAddr::new(self.listen, 0)).await?;
+        }
+        Ok(listener)
+    }
+
+    /// A port of the range: one that was not used before, or else any that is free. A server that takes a name again
+    /// has the same key as the one before.
+    async fn free_in(&self, first: u16, last: u16) -> std::io::Result<TcpListener> {
+        for fresh in [true, false] {
+            for port in first..=last {
+                if fresh && !self.mark(port) {
+                    continue;
+                }
+                if let Ok(listener) = TcpListener::bind(SocketAddr::new(self.listen, port)).await {
+                    return Ok(listener);
+                }
+            }
+        }
+        Err(std::io::Error::other(format!("every port from {first} to {last} is taken: widen --peer-ports")))
+    }
+
+    fn mark(&self, port: u16) -> bool {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(port)
+    }
+}
+
+/// Everything that cases share.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    /// The server under test.
+    pub(crate) target: Target,
+    /// Certificates.
+    pub(crate) setup: Setup,
+    /// Names and ports.
+    pub(crate) ports: Ports,
+    /// Names whose addresses are given.
+    pub(crate) resolve: Vec<StaticEntry>,
+    /// The seed of every random choice.
+    pub(crate) seed: u64,
+    /// The room versions the suite knows.
+    pub(crate) versions: RoomVersions,
+    /// The way to the target.
+    pub(crate) client: FederationClient,
+    target_keys: OnceCell<ServerKeys>,
+}
+
+impl Environment {
+    /// Puts it together.
+    pub(crate) fn new(
+        target: Target,
+        setup: Setup,
+        ports: Ports,
+        resolve: Vec<StaticEntry>,
+        seed: u64,
+    ) -> Result<Arc<Self>, TlsError> {
+        let client = probe(&setup, &resolve, &target.name, ClientOffer::default())?;
+        let (versions, target_keys) = (RoomVersions::lm_04(), OnceCell::new());
+        Ok(Arc::new(Self { target, setup, ports, resolve, seed, versions, client, target_keys }))
+    }
+
+    /// A client that offers other versions of TLS and HTTP than usual.
+    pub(crate) fn probe(&self, offer: ClientOffer) -> Result<FederationClient, Finding> {
+        probe(&self.setup, &self.resolve, &self.target.name, offer)
+            .map_err(|error| Finding::Suite(error.to_string()))
+    }
+
+    /// The target's keys, fetched once.
+    pub(crate) async fn target_keys(&self) -> Result<&ServerKeys, Finding> {
+        self.target_keys
+            .get_or_try_init(|| async {
+                let no_keys =
+                    |why: String| Finding::Fault(format!("the target's keys cannot be used: {why}"));
+                let limits = CallLimits::default();
+                let answer = self.client.get_unsigned(&self.target.name, KEY_PATH, limits).await;
+                let answer =
+                    answer.and_then(|answer| answer.json_ok()).map_err(|error| no_keys(error.to_string()))?;
+                ServerKeys::parse(answer).map_err(|error| no_keys(error.to_string()))
+            })
+            .await
+    }
+
+    /// The target's keys as a ring.
+    pub(crate) async fn target_ring(&self) -> Result<ServerKeyRing, Finding> {
+        let mut ring = ServerKeyRing::new();
+        ring.add(self.target_keys().await?);
+        Ok(ring)
+    }
+
+    /// The key of one of the suite's servers: the same for the same seed and name.
+    pub(crate) fn key_of(&self, name: &ServerName) -> SigningKey {
+        let material = format!("{} {name}", self.seed);
+        let seed = mimi_linearized::event::hash::sha256(material.as_bytes());
+        let version: String = seed.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        // Hexadecimal digits are always a key version; the fallback is one too.
+        let id = KeyId::ed25519(&version).or_else(|_| KeyId::ed25519("1"));
+        match id {
+            Ok(id) => SigningKey::from_seed(id, &seed),
+            Err(_) => unreachable!("hexadecimal digits are a key version"),
+        }
+    }
+}
+
+fn probe(
+    setup: &Setup,
+    resolve: &[StaticEntry],
+    name: &ServerName,
+    offer: ClientOffer,
+) -> Result<FederationClient, TlsError> {
+    let mut resolver = Resolver::new(AddressPolicy { allow_private: true, allow_loopback: true });
+    for entry in resolve {
+        resolver.insert(entry.clone());
+    }
+    let tls = client_config(&setup.roots()?, offer)?;
+    // The client signs nothing here: every request of the suite is signed, or not, by hand.
+    Ok(FederationClient::new(name.clone(), [], resolver, tls, ClientLimits::default()))
+}

@@ -1,0 +1,330 @@
+//! The suite's own servers: real ones on the wire, with whatever behind it a case wants.
+//!
+//! A [`Peer`] has a name, a key, a certificate and a listener. By itself it behaves well: it publishes its keys, takes
+//! what it is sent, signs invites, and plays the hub of the rooms it hosts. A case can make it answer anything else.
+
+mod hosted;
+mod inbound;
+mod serve;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::{HeaderValue, Method, header};
+use mimi_linearized::event::Draft;
+use mimi_linearized::id::{RoomId, ServerName, UserId};
+use mimi_linearized::json::Object;
+use mimi_linearized::signing::{ServerKeys, SigningKey};
+use mimi_transport::server::HttpsListener;
+use mimi_transport::{clock, request_auth};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+pub(crate) use hosted::HostedRoom;
+pub(crate) use inbound::Inbound;
+pub(crate) use serve::Response;
+
+use crate::case::Finding;
+use crate::environment::Environment;
+use crate::evidence::Recorder;
+use crate::wire::{self, Ask, Reply};
+use inbound::Log;
+use serve::Behaviour;
+
+/// How long a peer's keys are valid by default.
+const KEYS_VALID_MS: i64 = 12 * 60 * 60 * 1_000;
+
+/// A server of the suite.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// Its name.
+    pub(crate) name: ServerName,
+    /// Its signing key.
+    pub(crate) key: SigningKey,
+    inner: Arc<Inner>,
+    listener: JoinHandle<()>,
+}
+
+/// What the peer and its listener share.
+#[derive(Debug)]
+struct Inner {
+    name: ServerName,
+    key: SigningKey,
+    environment: Arc<Environment>,
+    recorder: Recorder,
+    log: Log,
+    behaviour: Behaviour,
+    transactions: AtomicU64,
+    /// Held while a transaction is in flight: a server sends one at a time (LM-04 §12.5.1).
+    flight: tokio::sync::Mutex<()>,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+/// What a hub answered to a join.
+#[derive(Debug, Clone)]
+pub(crate) struct Joined {
+    /// The whole answer.
+    pub(crate) answer: Value,
+    /// The LPDU that was sent.
+    pub(crate) lpdu: Value,
+}
+
+impl Peer {
+    /// Starts a peer under a new name.
+    pub(crate) async fn start(environment: &Arc<Environment>, recorder: &Recorder) -> Result<Self, Finding> {
+        let suite = |error: &dyn std::fmt::Display| Finding::Suite(format!("a server of the suite: {error}"));
+        let (name, tcp) = environment.ports.take().await.map_err(|error| suite(&error))?;
+        let tls = environment.setup.certificate().server_config().map_err(|error| suite(&error))?;
+        let key = environment.key_of(&name);
+        let keys = ServerKeys::publish(&name, &key, clock::now_ms().saturating_add(KEYS_VALID_MS));
+        let inner = Arc::new(Inner {
+            name: name.clone(),
+            key: key.clone(),
+            environment: Arc::clone(environment),
+            recorder: recorder.clone(),
+            log: Log::default(),
+            behaviour: Behaviour::new(Value::Object(keys.as_object().clone())),
+            transactions: AtomicU64::new(0),
+            flight: tokio::sync::Mutex::new(()),
+        });
+        let router = serve::router(Arc::clone(&inner));
+        let listener = tokio::spawn(HttpsListener::new(tcp, tls).serve(router, std::future::pending()));
+        Ok(Self { name, key, inner, listener })
+    }
+
+    /// A user of this server.
+    pub(crate) fn user(&self, localpart: &str) -> Result<UserId, Finding> {
+        UserId::new(localpart, &self.name).map_err(|error| Finding::Suite(error.to_string()))
+    }
+
+    /// Publishes other keys from now on.
+    pub(crate) fn publish_keys(&self, keys: &ServerKeys) {
+        self.inner.behaviour.publish(Value::Object(keys.as_object().clone()));
+    }
+
+    /// Answers requests for which `answer` has something with that, and all others as usual.
+    pub(crate) fn answer_with(&self, answer: impl Fn(&Inbound) -> Option<Response> + Send + Sync + 'static) {
+        self.inner.behaviour.override_with(answer);
+    }
+
+    /// Offers a device and its key packages to whoever asks.
+    pub(crate) fn offer_device(&self, user: &UserId, device: &str, object: Value, packages: Vec<String>) {
+        self.inner.behaviour.offer_device(user, device, object, packages);
+    }
+
+    /// Every request that came in so far.
+    pub(crate) fn requests(&self) -> Vec<Inbound> {
+        self.inner.log.all()
+    }
+
+    /// Waits for a request.
+    pub(crate) async fn until_request(
+        &self,
+        what: &str,
+        is: impl Fn(&Inbound) -> bool + Send + Sync,
+    ) -> Result<Inbound, Finding> {
+        self.inner.log.until(what, |inbound| is(inbound).then(|| inbound.clone())).await
+    }
+
+    /// Waits for a PDU that came over `/send`.
+    pub(crate) async fn until_pdu(
+        &self,
+        what: &str,
+        is: impl Fn(&Value) -> bool + Send + Sync,
+    ) -> Result<Value, Finding> {
+        self.inner.log.until(what, |inbound| inbound.pdus().into_iter().find(|pdu| is(pdu)).cloned()).await
+    }
+
+    /// Waits for an EDU that came over `/send`.
+    pub(crate) async fn until_edu(
+        &self,
+        what: &str,
+        is: impl Fn(&Value) -> bool + Send + Sync,
+    ) -> Result<Value, Finding> {
+        self.inner.log.until(what, |inbound| inbound.edus().into_iter().find(|edu| is(edu)).cloned()).await
+    }
+
+    /// Every PDU that came over `/send` so far, once.
+    pub(crate) fn pdus(&self) -> Vec<Value> {
+        let mut pdus: Vec<Value> = Vec::new();
+        for inbound in self.inner.log.all() {
+            for pdu in inbound.pdus() {
+                if !pdus.contains(pdu) {
+                    pdus.push(pdu.clone());
+                }
+            }
+        }
+        pdus
+    }
+}
+
+/// Requests to the target.
+impl Peer {
+    /// A transaction id that this peer has not used.
+    pub(crate) fn txn_id(&self) -> String {
+        format!("t{}", self.inner.transactions.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The `Authorization` header for a request to the target.
+    pub(crate) fn authorization(&self, method: &Method, target: &str, body: Option<&Value>) -> HeaderValue {
+        let destination = &self.inner.environment.target.name;
+        request_auth::sign_request(method.as_str(), target, &self.name, destination, body, &self.key)
+    }
+
+    /// A signed request to the target.
+    pub(crate) async fn request(
+        &self,
+        method: Method,
+        target: &str,
+        body: Option<&Value>,
+    ) -> Result<Reply, Finding> {
+        let authorization = self.authorization(&method, target, body);
+        let mut ask = Ask::new(method, target).header(header::AUTHORIZATION, authorization);
+        if let Some(body) = body {
+            ask = ask.json(body);
+        }
+        self.send_ask(ask).await
+    }
+
+    /// A request to the target as it is.
+    pub(crate) async fn send_ask(&self, ask: Ask) -> Result<Reply, Finding> {
+        self.inner.ask(ask).await
+    }
+
+    /// Sends a transaction to the target.
+    pub(crate) async fn send(&self, pdus: &[Value], edus: &[Value]) -> Result<Sent, Finding> {
+        self.send_as(&self.txn_id(), pdus, edus).await
+    }
+
+    /// Sends a transaction under a given id.
+    pub(crate) async fn send_as(
+        &self,
+        txn_id: &str,
+        pdus: &[Value],
+        edus: &[Value],
+    ) -> Result<Sent, Finding> {
+        let body = json!({"pdus": pdus, "edus": edus});
+        let target = format!("/_matrix/federation/v2/send/{txn_id}");
+        let _flight = self.inner.flight.lock().await;
+        Ok(Sent(self.request(Method::PUT, &target, Some(&body)).await?))
+    }
+
+    /// Joins a room on the target through the handshake.
+    pub(crate) async fn join(&self, room: &RoomId, user: &UserId) -> Result<Joined, Finding> {
+        let path = format!(
+            "/_matrix/federation/v1/make_join/{}/{}?ver=I.1",
+            crate::target::segment(room.as_str()),
+            crate::target::segment(user.as_str())
+        );
+        self.request(Method::GET, &path, None).await?.expect_ok("make_join")?;
+        let lpdu = self.lpdu(&self.member(room, user, user, "join"))?;
+        let path = format!("/_matrix/federation/v3/send_join/{}", self.txn_id());
+        let reply = self.request(Method::POST, &path, Some(&lpdu)).await?;
+        let answer = reply.expect_ok("send_join")?.clone();
+        Ok(Joined { answer, lpdu })
+    }
+
+    /// A draft of an event by one of this server's users.
+    pub(crate) fn draft(&self, room: &RoomId, sender: &UserId, kind: &str, content: Value) -> Draft {
+        let content = if let Value::Object(content) = content { content } else { Object::new() };
+        Draft {
+            room_id: room.clone(),
+            kind: kind.to_owned(),
+            state_key: None,
+            sender: sender.clone(),
+            content,
+            origin_server_ts: clock::now_ms(),
+        }
+    }
+
+    /// A draft of a state event.
+    pub(crate) fn state_draft(
+        &self,
+        room: &RoomId,
+        sender: &UserId,
+        kind: &str,
+        state_key: &str,
+        content: Value,
+    ) -> Draft {
+        Draft { state_key: Some(state_key.to_owned()), ..self.draft(room, sender, kind, content) }
+    }
+
+    /// A draft of a membership change.
+    pub(crate) fn member(&self, room: &RoomId, sender: &UserId, target: &UserId, membership: &str) -> Draft {
+        self.state_draft(room, sender, "m.room.member", target.as_str(), json!({"membership": membership}))
+    }
+
+    /// The well-made LPDU of a draft, for the target as the hub.
+    pub(crate) fn lpdu(&self, draft: &Draft) -> Result<Value, Finding> {
+        let environment = &self.inner.environment;
+        let version = environment.versions.default_version();
+        let lpdu = draft.clone().into_lpdu(&environment.target.name, &self.key, version);
+        let lpdu = lpdu.map_err(|error| Finding::Suite(format!("an LPDU cannot be made: {error}")))?;
+        serde_json::from_slice(&lpdu.bytes).map_err(|error| Finding::Suite(error.to_string()))
+    }
+
+    /// Sends one event to the target and waits until it comes back as a PDU.
+    pub(crate) async fn say(&self, draft: &Draft) -> Result<Value, Finding> {
+        let lpdu = self.lpdu(draft)?;
+        self.send(std::slice::from_ref(&lpdu), &[]).await?.expect_accepted()?;
+        self.until_echo(&lpdu).await
+    }
+
+    /// Waits for the PDU made of an LPDU.
+    pub(crate) async fn until_echo(&self, lpdu: &Value) -> Result<Value, Finding> {
+        let hash = lpdu_hash(lpdu).to_owned();
+        self.until_pdu("the hub sends the LPDU back as a PDU", move |pdu| lpdu_hash(pdu) == hash).await
+    }
+}
+
+impl Inner {
+    async fn ask(&self, ask: Ask) -> Result<Reply, Finding> {
+        let environment = &self.environment;
+        let from = self.name.as_str();
+        wire::exchange(&environment.client, &self.recorder, from, &environment.target.name, ask).await
+    }
+}
+
+/// The LPDU hash in an event.
+pub(crate) fn lpdu_hash(event: &Value) -> &str {
+    event.pointer("/hashes/lpdu/sha256").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The answer to a transaction.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent(pub(crate) Reply);
+
+impl Sent {
+    /// The transaction was processed. Returns `failed_pdus`.
+    pub(crate) fn expect_processed(&self) -> Result<Object, Finding> {
+        let body = self.0.expect_ok("a transaction")?;
+        match body.get("failed_pdus") {
+            Some(Value::Object(failed)) => Ok(failed.clone()),
+            _ => Err(Finding::Fault("the answer to a transaction has an object `failed_pdus`".to_owned())),
+        }
+    }
+
+    /// The transaction was processed, and nothing in it was rejected.
+    pub(crate) fn expect_accepted(&self) -> Result<(), Finding> {
+        let failed = self.expect_processed()?;
+        if failed.is_empty() {
+            return Ok(());
+        }
+        Err(Finding::Fault(format!("a sound event was rejected: {}", Value::Object(failed))))
+    }
+
+    /// The transaction was processed, and this event in it was rejected. Returns the error.
+    pub(crate) fn expect_rejected(&self, id: &str, what: &str) -> Result<String, Finding> {
+        let failed = self.expect_processed()?;
+        let error = failed.get(id).and_then(|entry| entry.get("error")).and_then(Value::as_str);
+        error.map(ToOwned::to_owned).ok_or_else(|| {
+            let got = Value::Object(failed.clone());
+            Finding::Fault(format!("{what} is to be reported in failed_pdus as {id}, which holds {got}"))
+        })
+    }
+}

@@ -1,0 +1,267 @@
+//! How a peer answers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::IntoResponse;
+use http::{HeaderValue, Method, StatusCode, header};
+use http_body_util::BodyExt;
+use mimi_linearized::event::hash;
+use mimi_linearized::id::{RoomId, ServerName, UserId};
+use mimi_linearized::json::Object;
+use mimi_transport::{clock, request_auth};
+use serde_json::{Value, json};
+
+use super::hosted::HostedRoom;
+use super::{Inbound, Inner};
+use crate::evidence::{self, Exchange};
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Response {
+    /// The status.
+    pub(crate) status: u16,
+    /// The JSON body.
+    pub(crate) body: Value,
+}
+
+impl Response {
+    /// A success.
+    pub(crate) fn ok(body: Value) -> Self {
+        Self { status: 200, body }
+    }
+
+    /// An error.
+    pub(crate) fn error(status: u16, errcode: &str) -> Self {
+        Self { status, body: json!({"errcode": errcode, "error": "as the case has it"}) }
+    }
+}
+
+type Override = Box<dyn Fn(&Inbound) -> Option<Response> + Send + Sync>;
+
+/// A device and its key packages.
+#[derive(Debug)]
+struct OfferedDevice {
+    object: Value,
+    packages: Vec<String>,
+}
+
+#[derive(Default)]
+struct Settings {
+    keys: Value,
+    overrides: Vec<Override>,
+    devices: BTreeMap<(String, String), OfferedDevice>,
+    rooms: HashMap<RoomId, Arc<HostedRoom>>,
+}
+
+/// What a peer does with requests.
+pub(super) struct Behaviour(Mutex<Settings>);
+
+impl fmt::Debug for Behaviour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Behaviour").finish_non_exhaustive()
+    }
+}
+
+impl Behaviour {
+    pub(super) fn new(keys: Value) -> Self {
+        Self(Mutex::new(Settings { keys, ..Settings::default() }))
+    }
+
+    fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn publish(&self, keys: Value) {
+        self.settings().keys = keys;
+    }
+
+    pub(super) fn override_with(
+        &self,
+        answer: impl Fn(&Inbound) -> Option<Response> + Send + Sync + 'static,
+    ) {
+        self.settings().overrides.push(Box::new(answer));
+    }
+
+    pub(super) fn offer_device(&self, user: &UserId, device: &str, object: Value, packages: Vec<String>) {
+        let key = (user.to_string(), device.to_owned());
+        self.settings().devices.insert(key, OfferedDevice { object, packages });
+    }
+
+    pub(super) fn host(&self, room: Arc<HostedRoom>) {
+        self.settings().rooms.insert(room.id.clone(), room);
+    }
+
+    fn hosted(&self, room: &str) -> Option<Arc<HostedRoom>> {
+        self.settings().rooms.get(room).cloned()
+    }
+
+    fn overridden(&self, inbound: &Inbound) -> Option<Response> {
+        self.settings().overrides.iter().rev().find_map(|answer| answer(inbound))
+    }
+}
+
+pub(super) fn router(inner: Arc<Inner>) -> Router {
+    Router::new().fallback(handle).with_state(inner)
+}
+
+async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> axum::response::Response {
+    let (parts, body) = request.into_parts();
+    let target = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    let Ok(body) = body.collect().await else { return StatusCode::BAD_REQUEST.into_response() };
+    let bytes = body.to_bytes();
+    let content: Option<Value> =
+        (!bytes.is_empty()).then(|| serde_json::from_slice(&bytes).unwrap_or_default());
+    let origin = inner.authenticate(&parts.method, &target, &parts.headers, content.as_ref()).await;
+    let inbound = Inbound {
+        method: parts.method,
+        target,
+        headers: parts.headers,
+        body: content.unwrap_or_default(),
+        origin,
+    };
+    let response = inner.answer(&inbound).await;
+    inner.recorder.record(Exchange {
+        between: format!("target {} -> suite {}", inner.environment.target.name, inner.name),
+        method: inbound.method.to_string(),
+        url: format!("https://{}{}", inner.name, inbound.target),
+        headers: evidence::headers(&inbound.headers),
+        body: inbound.body.clone(),
+        status: Some(response.status),
+        answer: response.body.clone(),
+    });
+    inner.log.add(inbound);
+    let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let json = HeaderValue::from_static("application/json");
+    (status, [(header::CONTENT_TYPE, json)], Body::from(response.body.to_string())).into_response()
+}
+
+impl Inner {
+    /// Checks a request's signatures against the target's published keys.
+    async fn authenticate(
+        &self,
+        method: &Method,
+        target: &str,
+        headers: &http::HeaderMap,
+        content: Option<&Value>,
+    ) -> Result<ServerName, String> {
+        let presented = request_auth::parse_all(headers).map_err(|error| error.to_string())?;
+        if *presented.origin() != self.environment.target.name {
+            return Err(format!("the request is from {}", presented.origin()));
+        }
+        let ring = self.environment.target_ring().await.map_err(|error| error.to_string())?;
+        presented
+            .verify(&ring, clock::now_ms(), &self.name, method.as_str(), target, content)
+            .map_err(|error| error.to_string())
+    }
+
+    async fn answer(self: &Arc<Self>, inbound: &Inbound) -> Response {
+        if let Some(response) = self.behaviour.overridden(inbound) {
+            return response;
+        }
+        if inbound.target.starts_with("/_matrix/key/v2/server") {
+            return Response::ok(self.behaviour.settings().keys.clone());
+        }
+        if inbound.origin.is_err() {
+            return Response::error(401, "M_FORBIDDEN");
+        }
+        let segments = inbound.segments();
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match (inbound.method.as_str(), segments.as_slice()) {
+            ("PUT", ["send", _]) => self.take_transaction(inbound),
+            ("POST", ["invite", _]) => self.sign_invite(inbound),
+            ("GET", ["make_join", room, user]) => self.with_room(room, |hosted| hosted.make_join(user)),
+            ("POST", ["send_join", _]) => self.take_join(inbound).await,
+            ("GET", ["event", id]) => self.find_event(id),
+            ("GET", ["backfill", room]) => {
+                let (v, limit) = (inbound.query("v"), inbound.query("limit"));
+                self.with_room(room, |hosted| hosted.backfill(&v, &limit))
+            }
+            ("GET", ["user", user, "device", device]) => self.find_device(user, device),
+            ("POST", ["user", "keys", "claim"]) => self.claim(inbound),
+            _ => Response::error(404, "M_UNRECOGNIZED"),
+        }
+    }
+
+    fn with_room(&self, room: &str, answer: impl FnOnce(&HostedRoom) -> Response) -> Response {
+        self.behaviour
+            .hosted(room)
+            .map_or_else(|| Response::error(404, "M_NOT_FOUND"), |hosted| answer(&hosted))
+    }
+
+    /// Takes a transaction. LPDUs for hosted rooms are sealed and sent back, as a hub does.
+    fn take_transaction(self: &Arc<Self>, inbound: &Inbound) -> Response {
+        let mut failed = Object::new();
+        for pdu in inbound.pdus() {
+            let room = pdu.get("room_id").and_then(Value::as_str).unwrap_or_default();
+            let Some(hosted) = self.behaviour.hosted(room) else { continue };
+            match hosted.accept(pdu, &self.key) {
+                Ok(event) => self.push(event),
+                Err((id, error)) => {
+                    failed.insert(id, json!({"error": error}));
+                }
+            }
+        }
+        Response::ok(json!({"failed_pdus": failed}))
+    }
+
+    /// Takes a join into a hosted room.
+    async fn take_join(self: &Arc<Self>, inbound: &Inbound) -> Response {
+        let room = inbound.body.get("room_id").and_then(Value::as_str).unwrap_or_default();
+        let Some(hosted) = self.behaviour.hosted(room) else { return Response::error(404, "M_NOT_FOUND") };
+        hosted.send_join(&inbound.body, &self.key)
+    }
+
+    /// Signs an invite and sends it back.
+    fn sign_invite(&self, inbound: &Inbound) -> Response {
+        let Some(Value::Object(event)) = inbound.body.get("event") else {
+            return Response::error(400, "M_BAD_JSON");
+        };
+        let mut event = event.clone();
+        let rules = &self.environment.versions.default_version().redaction;
+        let signature = self.key.sign(&hash::signing_bytes(&event, rules)).to_base64();
+        if let Some(Value::Object(signatures)) = event.get_mut("signatures") {
+            signatures.insert(self.name.to_string(), json!({self.key.id().as_str(): signature}));
+        }
+        Response::ok(json!({"pdu": event}))
+    }
+
+    fn find_event(&self, id: &str) -> Response {
+        let rooms: Vec<_> = self.behaviour.settings().rooms.values().cloned().collect();
+        let event = rooms.iter().find_map(|room| room.event(id));
+        event.map_or_else(|| Response::error(404, "M_NOT_FOUND"), Response::ok)
+    }
+
+    fn find_device(&self, user: &str, device: &str) -> Response {
+        let settings = self.behaviour.settings();
+        let offered = settings.devices.get(&(user.to_owned(), device.to_owned()));
+        offered.map_or_else(
+            || Response::error(404, "M_NOT_FOUND"),
+            |offered| Response::ok(offered.object.clone()),
+        )
+    }
+
+    fn claim(&self, inbound: &Inbound) -> Response {
+        let mut settings = self.behaviour.settings();
+        let mut claimed = Object::new();
+        let wanted = inbound.body.get("one_time_keys").and_then(Value::as_object);
+        for (user, devices) in wanted.into_iter().flatten() {
+            let mut keys = Object::new();
+            for (device, algorithm) in devices.as_object().into_iter().flatten() {
+                let offered = settings.devices.get_mut(&(user.clone(), device.clone()));
+                let package = offered.and_then(|offered| offered.packages.pop());
+                if let (Some(package), Some(algorithm)) = (package, algorithm.as_str()) {
+                    keys.insert(device.clone(), json!({algorithm: package}));
+                }
+            }
+            if !keys.is_empty() {
+                claimed.insert(user.clone(), Value::Object(keys));
+            }
+        }
+        Response::ok(json!({"one_time_keys": claimed}))
+    }
+}

@@ -1,0 +1,54 @@
+//! The stable report format.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Summary;
+use crate::case::Outcome;
+
+/// The suite that made a report.
+#[derive(Debug, Serialize)]
+pub(crate) struct SuiteInfo {
+    /// Its version.
+    pub(crate) version: &'static str,
+    /// The seed of its random choices; the same seed makes the same choices.
+    pub(crate) seed: u64,
+    /// When it started, in RFC 3339.
+    pub(crate) started: String,
+    /// How long it took.
+    pub(crate) duration_ms: u64,
+}
+
+/// What was tested.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct TargetInfo {
+    /// The server's name.
+    pub(crate) server_name: String,
+    /// How it was driven.
+    pub(crate) driver: String,
+}
+
+/// A report.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// Who made it.
+    pub(crate) suite: SuiteInfo,
+    /// About what.
+    pub(crate) target: TargetInfo,
+    /// The verdicts in numbers.
+    pub(crate) summary: Summary,
+    /// Every case.
+    pub(crate) cases: Vec<Outcome>,
+}
+
+impl Report {
+    /// Writes the report to a file, or to standard output if the path is `-`.
+    pub(crate) fn write(&self, path: &Path) -> std::io::Result<()> {
+        let mut text = serde_json::to_vec_pretty(self).map_err(std::io::Error::other)?;
+        text.push(b'\n');
+        if path == Path::new("-") { std::io::stdout().write_all(&text) } else { fs::write(path, text) }
+    }
+}

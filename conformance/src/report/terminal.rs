@@ -1,0 +1,95 @@
+//! What people see: progress while the suite runs, and a summary by section.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Report, Summary};
+use crate::case::{Outcome, Verdict};
+
+/// Live progress on standard error; invisible where that is no terminal.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// Progress over this many cases.
+    pub(crate) fn new(cases: usize) -> Self {
+        let bar = ProgressBar::new(u64::try_from(cases).unwrap_or(u64::MAX));
+        let style = ProgressStyle::with_template("{elapsed:>4} [{bar:40}] {pos}/{len} {msg}");
+        if let Ok(style) = style {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self { bar }
+    }
+
+    /// A case has ended. One that did not pass leaves a line behind.
+    pub(crate) fn ended(&self, outcome: &Outcome) {
+        self.bar.inc(1);
+        self.bar.set_message(outcome.id);
+        if !matches!(outcome.verdict, Verdict::Pass | Verdict::Skip) {
+            let reason = outcome.reason.as_deref().unwrap_or_default();
+            self.bar.println(format!("{:<10} {}  {reason}", outcome.verdict.as_str(), outcome.id));
+        }
+    }
+
+    /// Every case has ended.
+    pub(crate) fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// The summary: every section with its numbers, then what did not pass, then the total.
+pub(crate) fn print_summary(report: &Report) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_summary(&mut out, report);
+    out
+}
+
+fn write_summary(out: &mut String, report: &Report) -> std::fmt::Result {
+    let mut sections: BTreeMap<Vec<u32>, (&str, Vec<&Outcome>)> = BTreeMap::new();
+    for outcome in &report.cases {
+        let section = outcome.id.split_once('/').map_or(outcome.id, |(section, _)| section);
+        let key = section.split('.').map(|part| part.parse().unwrap_or(u32::MAX)).collect();
+        sections.entry(key).or_insert_with(|| (section, Vec::new())).1.push(outcome);
+    }
+    writeln!(
+        out,
+        "{:<12} {:>5} {:>5} {:>5} {:>11} {:>5}",
+        "section", "pass", "fail", "warn", "acceptable", "skip"
+    )?;
+    for (section, outcomes) in sections.values() {
+        let s = Summary::of(outcomes.iter().copied());
+        let (passed, failed, warned) = (s.passed, s.failed, s.warned);
+        writeln!(
+            out,
+            "{section:<12} {passed:>5} {failed:>5} {warned:>5} {:>11} {:>5}",
+            s.acceptable, s.skipped
+        )?;
+    }
+    let mut others: Vec<&Outcome> =
+        report.cases.iter().filter(|outcome| outcome.verdict != Verdict::Pass).collect();
+    others.sort_by_key(|outcome| outcome.verdict == Verdict::Skip);
+    if !others.is_empty() {
+        writeln!(out)?;
+    }
+    for outcome in others {
+        writeln!(out, "{:<10} {}: {}", outcome.verdict.as_str(), outcome.id, outcome.title)?;
+        writeln!(out, "           {}", outcome.reason.as_deref().unwrap_or_default())?;
+        if outcome.verdict == Verdict::Fail {
+            writeln!(out, "           breaks {}", outcome.covers.join(", "))?;
+        }
+    }
+    let s = report.summary;
+    let seconds = Duration::from_millis(report.suite.duration_ms).as_secs_f64();
+    writeln!(
+        out,
+        "\n{}: {} passed, {} failed, {} warned, {} acceptable, {} skipped in {seconds:.1} s (seed {})",
+        report.target.server_name, s.passed, s.failed, s.warned, s.acceptable, s.skipped, report.suite.seed,
+    )
+}

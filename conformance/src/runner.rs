@@ -1,0 +1,86 @@
+//! Running cases: several at a time, each on its own, none longer than its time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::case::{Case, Finding, Need, Outcome, Verdict};
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::report::Progress;
+
+/// How many cases run at the same time.
+const CONCURRENT: usize = 8;
+/// How long one case may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs cases and returns their outcomes in the order of the cases.
+pub(crate) async fn run(
+    environment: &Arc<Environment>,
+    cases: &[&'static Case],
+    progress: &Progress,
+) -> Vec<Outcome> {
+    let places = Arc::new(Semaphore::new(CONCURRENT));
+    let mut running = JoinSet::new();
+    for (index, case) in cases.iter().copied().enumerate() {
+        let (places, environment) = (Arc::clone(&places), Arc::clone(environment));
+        running.spawn(async move {
+            let _place = places.acquire_owned().await;
+            (index, run_one(environment, case).await)
+        });
+    }
+    let mut outcomes: Vec<(usize, Outcome)> = Vec::with_capacity(cases.len());
+    while let Some(joined) = running.join_next().await {
+        if let Ok((index, outcome)) = joined {
+            progress.ended(&outcome);
+            outcomes.push((index, outcome));
+        }
+    }
+    outcomes.sort_by_key(|(index, _)| *index);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+async fn run_one(environment: Arc<Environment>, case: &'static Case) -> Outcome {
+    let started = Instant::now();
+    if case.needs.contains(&Need::Control) && environment.target.control.is_none() {
+        let reason = "the target has no control API, and this case has to drive it";
+        return outcome(case, Verdict::Skip, started, Some(reason.to_owned()), Vec::new());
+    }
+    let context = Arc::new(Context::new(environment));
+    let shared = Arc::clone(&context);
+    // A task of its own: a panic in a case is a fault of the suite and does not stop the others.
+    let mut task = tokio::spawn(async move { (case.run)(&shared).await });
+    let result = match tokio::time::timeout(LIMIT, &mut task).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(Finding::Suite("the case panicked".to_owned())),
+        Err(_) => {
+            task.abort();
+            Err(Finding::Fault(format!("the case did not end within {} s", LIMIT.as_secs())))
+        }
+    };
+    let verdict = Verdict::of(&result, case.level);
+    let evidence = context.recorder.take();
+    let evidence = if matches!(verdict, Verdict::Pass | Verdict::Skip) { Vec::new() } else { evidence };
+    outcome(case, verdict, started, result.err().map(|finding| finding.to_string()), evidence)
+}
+
+fn outcome(
+    case: &'static Case,
+    verdict: Verdict,
+    started: Instant,
+    reason: Option<String>,
+    evidence: Vec<crate::evidence::Exchange>,
+) -> Outcome {
+    Outcome {
+        id: case.id,
+        title: case.title,
+        verdict,
+        level: case.level,
+        covers: case.covers,
+        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        reason,
+        evidence,
+    }
+}

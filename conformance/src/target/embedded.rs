@@ -1,0 +1,84 @@
+//! Reference servers that the suite starts for itself. It reaches them as it reaches any other: over federation and
+//! the control API.
+
+use mimi_linearized::id::ServerName;
+use mimi_transport::resolve::StaticEntry;
+use mimi_transport::start::{Server, ServerConfig, StartError};
+use tempfile::TempDir;
+
+use super::{Control, Target};
+use crate::environment::{Ports, Setup, SetupError};
+use crate::report::TargetInfo;
+
+/// A reference server with its data in a folder that goes away with it.
+#[derive(Debug)]
+pub(crate) struct Embedded {
+    server: Option<Server>,
+    target: Target,
+    _data: TempDir,
+}
+
+/// Why a reference server does not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EmbeddedError {
+    /// The suite's own surroundings.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The server.
+    #[error("a reference server does not start: {0}")]
+    Start(#[from] StartError),
+    /// A folder or a port.
+    #[error("a reference server has no place: {0}")]
+    Io(#[from] std::io::Error),
+    /// Its control API.
+    #[error(transparent)]
+    Control(#[from] super::ControlError),
+}
+
+impl Embedded {
+    /// Starts one. It has a name like the suite's other servers, and trusts their CA.
+    pub(crate) async fn start(
+        setup: &Setup,
+        ports: &Ports,
+        resolve: &[StaticEntry],
+    ) -> Result<Self, EmbeddedError> {
+        let (name, listener) = ports.take().await?;
+        let control = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+        let data = tempfile::tempdir()?;
+        let config = ServerConfig {
+            server_name: name.clone(),
+            data_dir: data.path().to_owned(),
+            certificate: Some(setup.certificate().clone()),
+            cas: setup.trusted().to_vec(),
+            resolve: resolve.to_vec(),
+            allow_private: true,
+        };
+        let server = Server::start(config, listener, Some(control)).await?;
+        let address = server.control().map(|address| address.to_string()).unwrap_or_default();
+        let target = Target {
+            name: name.clone(),
+            control: Some(Control::at(&format!("http://{address}"))?),
+            info: TargetInfo { server_name: name.to_string(), driver: "embedded".to_owned() },
+        };
+        Ok(Self { server: Some(server), target, _data: data })
+    }
+
+    /// The server as a target.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The server's name.
+    pub(crate) fn name(&self) -> &ServerName {
+        &self.target.name
+    }
+
+    /// Stops it.
+    pub(crate) async fn stop(mut self) {
+        if let Some(server) = self.server.take()
+            && let Err(error) = server.stop().await
+        {
+            tracing::warn!(%error, "a reference server did not stop properly");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What is tested: a server, and the way it is driven.
+
+mod control;
+mod embedded;
+
+pub(crate) use control::{Control, ControlError, Room, segment};
+pub(crate) use embedded::Embedded;
+
+use mimi_linearized::id::ServerName;
+
+use crate::report::TargetInfo;
+
+/// A server under test.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// Its name.
+    pub(crate) name: ServerName,
+    /// How it is driven; `None` if only federation reaches it.
+    pub(crate) control: Option<Control>,
+    /// What the report says of it.
+    pub(crate) info: TargetInfo,
+}

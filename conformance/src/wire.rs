@@ -1,0 +1,166 @@
+//! Requests of the suite's own making: anything can be put into them, and everything is written down.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use mimi_linearized::id::ServerName;
+use mimi_linearized::json::canonical;
+use mimi_transport::client::{CallLimits, ClientError, FederationClient, RawRequest};
+use serde_json::Value;
+
+use crate::case::Finding;
+use crate::evidence::{self, Exchange, Recorder};
+
+/// How long one request may take.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// How often a request is repeated because the target asked to wait.
+const REPEATS: usize = 5;
+/// The longest the suite waits because the target asked for it.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// A request to the target.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    /// The method.
+    pub(crate) method: Method,
+    /// The path and query, as they are sent.
+    pub(crate) target: String,
+    /// The headers, `Host` excepted.
+    pub(crate) headers: HeaderMap,
+    /// The body, as it is sent.
+    pub(crate) body: Bytes,
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    /// The status.
+    pub(crate) status: StatusCode,
+    /// The headers.
+    pub(crate) headers: HeaderMap,
+    /// The body, as JSON; `Null` if it is none.
+    pub(crate) body: Value,
+    /// What was spoken.
+    pub(crate) http: http::Version,
+}
+
+impl Ask {
+    /// A request without headers or body.
+    pub(crate) fn new(method: Method, target: impl Into<String>) -> Self {
+        Self { method, target: target.into(), headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
+    /// With a JSON body, in canonical form.
+    pub(crate) fn json(mut self, body: &Value) -> Self {
+        self.body = canonical::to_vec(body).into();
+        self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self
+    }
+
+    /// With a body of any kind.
+    pub(crate) fn raw_body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// With one more header.
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+}
+
+impl Reply {
+    /// The body's `errcode`.
+    pub(crate) fn errcode(&self) -> &str {
+        self.body.get("errcode").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Whether the reply is this error.
+    pub(crate) fn is(&self, status: u16, errcode: &str) -> bool {
+        self.status.as_u16() == status && self.errcode() == errcode
+    }
+
+    /// Checks that the reply is this error.
+    pub(crate) fn expect_error(&self, what: &str, status: u16, errcode: &str) -> Result<(), Finding> {
+        if self.is(status, errcode) {
+            return Ok(());
+        }
+        let got = format!("{} {}", self.status.as_u16(), self.errcode());
+        Err(Finding::Fault(format!("{what} is to be answered {status} {errcode}, the answer was {got}")))
+    }
+
+    /// Checks that the reply is a success, and returns the body.
+    pub(crate) fn expect_ok(&self, what: &str) -> Result<&Value, Finding> {
+        if self.status == StatusCode::OK {
+            return Ok(&self.body);
+        }
+        let text = self.body.get("error").and_then(Value::as_str).unwrap_or_default();
+        let got = format!("{} {} {text}", self.status.as_u16(), self.errcode());
+        Err(Finding::Fault(format!("{what} is to be answered 200, the answer was {got}")))
+    }
+}
+
+/// Sends a request and writes down what happened. A 429 is repeated after the time it asks for.
+pub(crate) async fn exchange(
+    client: &FederationClient,
+    recorder: &Recorder,
+    from: &str,
+    to: &ServerName,
+    ask: Ask,
+) -> Result<Reply, Finding> {
+    let mut reply = once(client, recorder, from, to, ask.clone()).await?;
+    for _ in 0..REPEATS {
+        if reply.status != StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+        let asked = reply.body.get("retry_after_ms").and_then(Value::as_u64).unwrap_or(1_000);
+        tokio::time::sleep(Duration::from_millis(asked).min(LONGEST_WAIT)).await;
+        reply = once(client, recorder, from, to, ask.clone()).await?;
+    }
+    Ok(reply)
+}
+
+async fn once(
+    client: &FederationClient,
+    recorder: &Recorder,
+    from: &str,
+    to: &ServerName,
+    ask: Ask,
+) -> Result<Reply, Finding> {
+    let mut exchange = Exchange {
+        between: format!("suite {from} -> target {to}"),
+        method: ask.method.to_string(),
+        url: format!("https://{to}{}", ask.target),
+        headers: evidence::headers(&ask.headers),
+        body: evidence::body(&ask.body),
+        status: None,
+        answer: Value::Null,
+    };
+    let Ask { method, target, headers, body } = ask;
+    let limits = CallLimits { timeout: TIMEOUT, ..CallLimits::default() };
+    let result = client.send_raw(to, RawRequest { method, target, headers, body }, limits).await;
+    let reply = match result {
+        Ok(response) => {
+            exchange.status = Some(response.status.as_u16());
+            exchange.answer = evidence::body(&response.body);
+            Ok(Reply {
+                status: response.status,
+                body: serde_json::from_slice(&response.body).unwrap_or_default(),
+                headers: response.headers,
+                http: response.http_version,
+            })
+        }
+        Err(error) => {
+            exchange.answer = Value::String(error.to_string());
+            Err(no_answer(&error))
+        }
+    };
+    recorder.record(exchange);
+    reply
+}
+
+fn no_answer(error: &ClientError) -> Finding {
+    Finding::Fault(format!("the target does not answer: {error}"))
+}
