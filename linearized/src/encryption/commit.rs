@@ -1,6 +1,6 @@
 //! Commits against memberships (LM-04 §4.3, reading R28).
 
-use mimi_mls::{Change, CommitError, DeviceAddress, GroupTracker, PeerFault, StagedChange, Suite};
+use mimi_mls::{Change, CommitError, DeviceAddress, GroupTracker, KeyPackageError, PeerFault, StagedChange, Suite};
 
 use super::CommitContent;
 use crate::auth::{Because, Membership, MlsRule, Refusal};
@@ -135,12 +135,15 @@ fn rule(fault: &PeerFault) -> MlsRule {
         PeerFault::ProposalByReference
         | PeerFault::UnsupportedProposal { .. }
         | PeerFault::RepeatedProposal => MlsRule::Proposals,
+        PeerFault::Lifetime(_)
+        | PeerFault::KeyPackage(KeyPackageError::Expired { .. } | KeyPackageError::NotYetValid { .. }) => {
+            MlsRule::Lifetime
+        }
         PeerFault::Credential(_)
         | PeerFault::DuplicateDevice { .. }
         | PeerFault::DuplicateKey
         | PeerFault::UnusableKey { .. }
-        | PeerFault::KeyPackage(_)
-        | PeerFault::Lifetime(_) => MlsRule::Credential,
+        | PeerFault::KeyPackage(_) => MlsRule::Credential,
         PeerFault::RemovedByJoiner { .. } => MlsRule::RemovedIllegally,
         PeerFault::MissingRatchetTree
         | PeerFault::MissingExternalPub
