@@ -222,6 +222,7 @@ impl Files {
         for path in &config.cas {
             roots.add_pem_file(path)?;
         }
+        let ca = std::path::absolute(&ca).unwrap_or(ca);
         let key = signing_key(&folder.join("signing.key"))?;
         let store = SqliteStore::open(&folder.join("store.sqlite3"))?;
         Ok(Self { config, certificate, ca, roots, key, store })
