@@ -1,9 +1,10 @@
-//! Servers and clients against each other on loopback, over real TLS and HTTP/2.
+//! Servers and clients against each other on loopback, over real TLS and HTTP/2: from single connections to whole rooms.
 
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "what fails here is the test, and so it should"
 )]
 
@@ -12,3 +13,4 @@ mod exchange;
 mod lifecycle;
 mod negotiation;
 mod server;
+mod servers;
