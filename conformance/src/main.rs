@@ -3,10 +3,12 @@
 mod case;
 mod cases;
 mod catalogue;
+mod check;
 mod command;
 mod context;
 mod environment;
 mod evidence;
+mod output;
 mod peer;
 mod preflight;
 mod report;

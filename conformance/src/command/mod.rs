@@ -1,5 +1,6 @@
 //! The command line.
 
+mod check;
 mod run;
 mod serve;
 
@@ -21,19 +22,21 @@ pub(crate) struct Arguments {
 enum Command {
     Run(run::RunArguments),
     Serve(serve::ServeArguments),
+    Check(check::CheckArguments),
 }
 
 /// Runs a command.
 pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
     let default = match &arguments.command {
         // The suite reports what it sees; what its own servers log is noise unless asked for.
-        Command::Run(_) => "off",
+        Command::Run(_) | Command::Check(_) => "off",
         Command::Serve(_) => "info",
     };
     log(default);
     match arguments.command {
         Command::Run(arguments) => run::run(arguments).await,
         Command::Serve(arguments) => serve::serve(arguments).await,
+        Command::Check(arguments) => check::run(&arguments),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::case::Case;
 use crate::cases;
 use crate::catalogue::Level;
 use crate::environment::{Environment, PeerCertificate, Ports, Setup};
+use crate::output::print;
 use crate::preflight;
 use crate::report::{Progress, Report, SuiteInfo, Summary, TargetInfo, print_summary};
 use crate::runner;
@@ -177,7 +178,7 @@ impl RunArguments {
         }
         if self.list {
             for case in selected {
-                println!("{:<6} {:<40} {}", case.level.as_str(), case.id, case.title);
+                print(&format!("{:<6} {:<40} {}\n", case.level.as_str(), case.id, case.title));
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -186,7 +187,7 @@ impl RunArguments {
         let range = self.peer_ports.map(|PortRange(first, last)| (first, last));
         let ports = Ports::new(&self.peer_host, self.peer_listen, range).map_err(usage)?;
         if self.print_setup {
-            self.print(&setup);
+            self.print_setup(&setup);
             return Ok(ExitCode::SUCCESS);
         }
         let embedded = match driver {
@@ -275,22 +276,23 @@ impl RunArguments {
         Ok(Target { name, control, info })
     }
 
-    fn print(&self, setup: &Setup) {
+    /// Says what the target has to be told of the suite's own servers.
+    fn print_setup(&self, setup: &Setup) {
         let ports = match self.peer_ports {
-            Some(PortRange(first, last)) => format!("{first} to {last}"),
+            Some(PortRange(first, last)) => format!("ports {first} to {last}"),
             None => "any free port (limit them with --peer-ports A-B)".to_owned(),
         };
-        println!(
-            "The suite's own servers are named {}:PORT, at {}, {ports}.",
-            self.peer_host, self.peer_listen
-        );
-        println!("The target has to");
-        println!("  - resolve {} to that address and be allowed to connect there,", self.peer_host);
-        match (&self.peer_tls_cert, setup.trusted().last()) {
-            (None, Some(ca)) => println!("  - trust the certificate authority in {}", ca.display()),
-            (Some(certificate), _) => println!("  - trust the certificate in {}", certificate.display()),
-            (None, None) => {}
-        }
+        let host = &self.peer_host;
+        let trust = match (&self.peer_tls_cert, setup.trusted().last()) {
+            (Some(certificate), _) => format!("the certificate in {}", certificate.display()),
+            (None, Some(ca)) => format!("the certificate authority in {}", ca.display()),
+            (None, None) => "their certificate".to_owned(),
+        };
+        print(&format!(
+            "The suite's own servers are named {host}:PORT and listen at {}, {ports}.\nThe target has to\n  \
+             - resolve {host} to that address, and be allowed to connect there\n  - trust {trust}\n",
+            self.peer_listen,
+        ));
     }
 
     fn publish(&self, report: &Report) -> Result<ExitCode, Refusal> {
@@ -299,7 +301,7 @@ impl RunArguments {
         if to_stdout {
             eprint!("{summary}");
         } else {
-            print!("{summary}");
+            print(&summary);
         }
         if let Some(path) = &self.json {
             report.write(path).map_err(|error| usage(format!("{}: {error}", path.display())))?;

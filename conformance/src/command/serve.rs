@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::USAGE;
+use crate::output::print;
 
 /// Run one server, which is the hub of rooms created on it and a participant in others.
 #[derive(Debug, Args)]
@@ -168,7 +169,7 @@ pub(crate) async fn serve(arguments: ServeArguments) -> ExitCode {
         "control": server.control().map(|address| address.to_string()),
         "ca": server.ca(),
     });
-    println!("{ready}");
+    print(&format!("{ready}\n"));
     wait_for_signal().await;
     match server.stop().await {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,143 @@
+//! One event, or one LPDU.
+
+use mimi_linearized::base64;
+use mimi_linearized::event::{Integrity, Lpdu, Pdu, ShapeError, VerifiedPdu, hash, redact, reference_id};
+use mimi_linearized::json::{Object, canonical};
+use mimi_linearized::signing::{KeyRing, ServerKeyRing, SignatureError};
+use mimi_linearized::version::{RoomVersion, RoomVersions};
+use serde_json::Value;
+
+use super::{Checked, Kind, Remark};
+
+/// Checks a whole event by itself: its shape, its hashes, its signatures.
+pub(super) fn check_pdu(object: Object, keys: Option<&ServerKeyRing>) -> Checked {
+    let versions = RoomVersions::lm_04();
+    let version = versions.default_version();
+    let id = reference_id(&object, version).to_string();
+    let mut remarks = Vec::new();
+    match (keys, Pdu::from_object(object.clone(), version)) {
+        (_, Err(error)) => remarks.push(shape(&error)),
+        (Some(keys), Ok(pdu)) => match verify(pdu, &object, keys) {
+            Ok((_, found)) => remarks.extend(found),
+            Err(remark) => remarks.push(remark),
+        },
+        (None, Ok(_)) => {
+            let mut redacted = object.clone();
+            redact(&mut redacted, &version.redaction);
+            remarks.extend(hashes(&object, &redacted));
+            remarks.push(Remark::note("signatures were not checked").help("give the servers' keys with --keys"));
+        }
+    }
+    Checked::of(Kind::Event, vec![id], 1, remarks)
+}
+
+/// Checks an LPDU by itself: its shape, its hash, its signature.
+pub(super) fn check_lpdu(object: Object, keys: Option<&ServerKeyRing>) -> Checked {
+    let versions = RoomVersions::lm_04();
+    let version = versions.default_version();
+    let id = reference_id(&object, version).to_string();
+    let mut remarks = Vec::new();
+    match Lpdu::from_object(object.clone(), version) {
+        Err(error) => remarks.push(shape(&error)),
+        Ok(lpdu) => {
+            if lpdu.event().hub_server().is_none() {
+                let remark = Remark::fault("it names no `hub_server`, so that no hub takes it").requires("R10");
+                remarks.push(remark.help("name the hub of the room"));
+            }
+            remarks.extend(lpdu_hash(&object));
+            match keys.map(|keys| lpdu.verify(keys)) {
+                None => {
+                    let note = Remark::note("the signature was not checked");
+                    remarks.push(note.help("give the server's keys with --keys"));
+                }
+                Some(Err(error)) => remarks.push(signature(&error)),
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+    Checked::of(Kind::Lpdu, vec![id], 1, remarks)
+}
+
+/// Verifies a PDU. What is wrong with its hashes comes beside it.
+pub(super) fn verify(
+    pdu: Pdu,
+    original: &Object,
+    keys: &impl KeyRing,
+) -> Result<(VerifiedPdu, Vec<Remark>), Remark> {
+    let verified = pdu.verify(keys).map_err(|error| signature(&error))?;
+    let remarks = match verified.integrity() {
+        Integrity::Intact => Vec::new(),
+        Integrity::Redacted => hashes(original, verified.event().event().as_object()),
+    };
+    Ok((verified, remarks))
+}
+
+/// What is wrong with the content hashes of an event. `redacted` is what redaction leaves of it: an event that is its
+/// own redacted form was redacted before, and its LPDU hash cannot match (reading R05).
+fn hashes(original: &Object, redacted: &Object) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    let claimed = |pointer: &[&str]| {
+        let mut value = original.get("hashes");
+        for step in pointer {
+            value = value.and_then(|value| value.get(step));
+        }
+        value.and_then(Value::as_str).map(ToOwned::to_owned)
+    };
+    let without_unsigned = |object: &Object| {
+        let mut object = object.clone();
+        object.remove("unsigned");
+        canonical::object_to_vec(&object)
+    };
+    let redacted_before = without_unsigned(original) == without_unsigned(redacted);
+    let mut compare = |name: &str, claimed: Option<String>, computed: [u8; 32]| {
+        let Some(claimed) = claimed else { return };
+        if base64::decode_array::<32>(&claimed) == Some(computed) {
+            return;
+        }
+        let computed = base64::encode(&computed);
+        let what = format!("the content hash `{name}` does not match: it is {claimed}, the contents hash to {computed}");
+        if redacted_before && name == "hashes.lpdu.sha256" {
+            let note = Remark::note("it is a redacted copy: its contents did not match its sender's hash");
+            remarks.push(note.requires("R05"));
+        } else {
+            let help = "the contents were changed after they were hashed; receivers keep the redacted event only";
+            remarks.push(Remark::fault(what).requires("LM-04/5.1/11").help(help));
+        }
+    };
+    compare("hashes.sha256", claimed(&["sha256"]), hash::pdu_content_hash(original));
+    compare("hashes.lpdu.sha256", claimed(&["lpdu", "sha256"]), hash::lpdu_content_hash(original));
+    remarks
+}
+
+fn lpdu_hash(object: &Object) -> Option<Remark> {
+    let claimed = object.get("hashes")?.get("lpdu")?.get("sha256")?.as_str()?;
+    let computed = hash::lpdu_content_hash(object);
+    if base64::decode_array::<32>(claimed) == Some(computed) {
+        return None;
+    }
+    let computed = base64::encode(&computed);
+    let what = format!("the content hash does not match: it is {claimed}, the contents hash to {computed}");
+    Some(Remark::fault(what).requires("LM-04/5.1/11").help("the hub will seal the redacted event"))
+}
+
+/// An event of the wrong shape.
+pub(super) fn shape(error: &ShapeError) -> Remark {
+    Remark::fault(error.to_string()).requires(error.requirement()).help("receivers drop the event")
+}
+
+/// A signature that is missing or wrong.
+fn signature(error: &SignatureError) -> Remark {
+    let help = match error {
+        SignatureError::UnknownKey { .. } => "give that server's keys with --keys; receivers drop the event",
+        SignatureError::ExpiredKey { .. } => {
+            "the event's origin_server_ts is past the key's validity; receivers drop the event"
+        }
+        _ => "receivers drop the event",
+    };
+    Remark::fault(error.to_string()).requires("LM-04/5.1/6").help(help)
+}
+
+/// The version whose rules an event is read by, before anything else is known of its room.
+pub(super) fn any_version(versions: &RoomVersions) -> &RoomVersion {
+    versions.default_version()
+}

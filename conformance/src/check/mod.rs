@@ -1,0 +1,192 @@
+//! Checking events, LPDUs and whole rooms without any server.
+
+mod event;
+mod room;
+
+use mimi_linearized::json::strict::{self, JsonError};
+use mimi_linearized::signing::{ServerKeyRing, ServerKeys, ServerKeysError};
+use serde::Serialize;
+use serde_json::Value;
+
+/// What a document is taken to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// Whatever it looks like: a list is a room, an object with `auth_events` an event, any other an LPDU
+    Auto,
+    /// A whole event, as a hub made it
+    Event,
+    /// A partial event, as a participant sends it to the hub
+    Lpdu,
+    /// A room: the list of its events from m.room.create on
+    Room,
+}
+
+/// How bad something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Severity {
+    /// It breaks a rule.
+    Fault,
+    /// It is worth knowing.
+    Note,
+}
+
+/// Something that was found.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Remark {
+    /// How bad it is.
+    pub(crate) severity: Severity,
+    /// Which event it is about, by its place in the file, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) index: Option<usize>,
+    /// Which event it is about, by its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) event_id: Option<String>,
+    /// What kind of event that is, and whose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) event: Option<String>,
+    /// What was found.
+    pub(crate) what: String,
+    /// The rule that refuses it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rule: Option<String>,
+    /// The requirement or reading behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) requirement: Option<String>,
+    /// What would have been accepted, or what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) help: Option<String>,
+}
+
+/// The outcome of a check.
+#[derive(Debug, Serialize)]
+pub(crate) struct Checked {
+    /// What the document was taken to be.
+    pub(crate) kind: Kind,
+    /// Whether nothing breaks a rule.
+    pub(crate) ok: bool,
+    /// How many events were checked.
+    pub(crate) events: usize,
+    /// The ids of the events that were read, in order.
+    pub(crate) event_ids: Vec<String>,
+    /// Everything that was found.
+    pub(crate) remarks: Vec<Remark>,
+}
+
+/// Why a check cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CheckError {
+    /// The keys are no list.
+    #[error("the keys must be a JSON array of answers to GET /_matrix/key/v2/server")]
+    KeysForm,
+    /// The keys are not JSON.
+    #[error("the keys cannot be read: {0}")]
+    KeysJson(#[source] JsonError),
+    /// One of the answers is unusable.
+    #[error("entry {index} of the keys is unusable: {error}")]
+    Key {
+        /// Which, from 0.
+        index: usize,
+        /// Why.
+        error: ServerKeysError,
+    },
+    /// A room cannot be checked without keys.
+    #[error("a room cannot be checked without --keys: its events are signed by several servers")]
+    RoomWithoutKeys,
+    /// The document is not what it is said to be.
+    #[error("{0}")]
+    Form(&'static str),
+}
+
+/// Reads a list of key responses.
+pub(crate) fn read_keys(bytes: &[u8]) -> Result<ServerKeyRing, CheckError> {
+    let Value::Array(responses) = strict::parse(bytes).map_err(CheckError::KeysJson)? else {
+        return Err(CheckError::KeysForm);
+    };
+    let mut ring = ServerKeyRing::new();
+    for (index, response) in responses.into_iter().enumerate() {
+        ring.add(&ServerKeys::parse(response).map_err(|error| CheckError::Key { index, error })?);
+    }
+    Ok(ring)
+}
+
+/// Checks a document.
+pub(crate) fn check(bytes: &[u8], kind: Kind, keys: Option<&ServerKeyRing>) -> Result<Checked, CheckError> {
+    let value = match strict::parse(bytes) {
+        Ok(value) => value,
+        Err(error) => return Ok(Checked::unreadable(kind, &error)),
+    };
+    let kind = match (kind, &value) {
+        (Kind::Auto, Value::Array(_)) => Kind::Room,
+        (Kind::Auto, Value::Object(object)) if object.contains_key("events") => Kind::Room,
+        (Kind::Auto, Value::Object(object)) if object.contains_key("auth_events") => Kind::Event,
+        (Kind::Auto, Value::Object(_)) => Kind::Lpdu,
+        (Kind::Auto, _) => return Err(CheckError::Form("an event is an object, a room is an array of events")),
+        (kind, _) => kind,
+    };
+    match (kind, value) {
+        (Kind::Room, Value::Array(events)) => room::check(events, keys.ok_or(CheckError::RoomWithoutKeys)?),
+        (Kind::Room, Value::Object(mut object)) => match object.remove("events") {
+            Some(Value::Array(events)) => room::check(events, keys.ok_or(CheckError::RoomWithoutKeys)?),
+            _ => Err(CheckError::Form("a room is an array of events, from m.room.create on")),
+        },
+        (Kind::Event, Value::Object(object)) => Ok(event::check_pdu(object, keys)),
+        (Kind::Lpdu, Value::Object(object)) => Ok(event::check_lpdu(object, keys)),
+        (Kind::Room, _) => Err(CheckError::Form("a room is an array of events, from m.room.create on")),
+        _ => Err(CheckError::Form("an event is a JSON object")),
+    }
+}
+
+impl Remark {
+    fn new(severity: Severity, what: impl Into<String>) -> Self {
+        Self {
+            severity,
+            index: None,
+            event_id: None,
+            event: None,
+            what: what.into(),
+            rule: None,
+            requirement: None,
+            help: None,
+        }
+    }
+
+    fn fault(what: impl Into<String>) -> Self {
+        Self::new(Severity::Fault, what)
+    }
+
+    fn note(what: impl Into<String>) -> Self {
+        Self::new(Severity::Note, what)
+    }
+
+    fn requires(mut self, requirement: impl Into<String>) -> Self {
+        self.requirement = Some(requirement.into());
+        self
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl Checked {
+    fn of(kind: Kind, event_ids: Vec<String>, events: usize, remarks: Vec<Remark>) -> Self {
+        let ok = remarks.iter().all(|remark| remark.severity != Severity::Fault);
+        Self { kind, ok, events, event_ids, remarks }
+    }
+
+    fn unreadable(kind: Kind, error: &JsonError) -> Self {
+        let remark = match error {
+            JsonError::Syntax(error) => {
+                Remark::fault(format!("line {}, column {}: {error}", error.line(), error.column()))
+            }
+            error => Remark::fault(error.to_string()).help("every JSON reader has to read an event alike: RFC 8785"),
+        };
+        Self::of(kind, Vec::new(), 0, vec![remark.requires("LM-04/7/2")])
+    }
+}
+
+#[cfg(test)]
+mod tests;

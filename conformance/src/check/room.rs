@@ -1,0 +1,166 @@
+//! A whole room: every event verified, in its place, and allowed by the rules.
+
+use std::sync::Arc;
+
+use mimi_linearized::auth::{self, MlsRule, Refusal, Rule};
+use mimi_linearized::event::{Pdu, VerifiedPdu, reference_id};
+use mimi_linearized::json::Object;
+use mimi_linearized::participant::{Participant, Rejected, Snapshot, Verdict};
+use mimi_linearized::signing::ServerKeyRing;
+use mimi_linearized::version::{RoomVersion, RoomVersions};
+use serde_json::Value;
+
+use super::event::{any_version, shape, verify};
+use super::{CheckError, Checked, Kind, Remark};
+
+/// A room while it is checked.
+struct Room<'k> {
+    keys: &'k ServerKeyRing,
+    version: Arc<RoomVersion>,
+    participant: Participant,
+    listed: Vec<String>,
+    remarks: Vec<Remark>,
+}
+
+/// Checks a list of events from `m.room.create` on.
+pub(super) fn check(events: Vec<Value>, keys: &ServerKeyRing) -> Result<Checked, CheckError> {
+    let versions = RoomVersions::lm_04();
+    let total = events.len();
+    let mut objects = Vec::with_capacity(total);
+    for event in events {
+        match event {
+            Value::Object(object) => objects.push(object),
+            _ => return Err(CheckError::Form("a room is an array of events, and an event is an object")),
+        }
+    }
+    let ids: Vec<String> =
+        objects.iter().map(|object| reference_id(object, any_version(&versions)).to_string()).collect();
+    let mut objects = objects.into_iter();
+    let first = objects.next().ok_or(CheckError::Form("the list is empty"))?;
+    let mut room = match Room::begin(first, keys, &versions) {
+        Ok(room) => room,
+        Err(remark) => {
+            let rest = Remark::note("the events after it were not checked");
+            return Ok(Checked::of(Kind::Room, ids, 1, vec![at(remark, 0), rest]));
+        }
+    };
+    for (index, object) in objects.enumerate() {
+        let index = index.saturating_add(1);
+        if !room.next(index, object) {
+            let left = total.saturating_sub(index).saturating_sub(1);
+            if left > 0 {
+                room.remarks.push(Remark::note(format!("the {left} events after it were not checked")));
+            }
+            return Ok(Checked::of(Kind::Room, ids, index.saturating_add(1), room.remarks));
+        }
+    }
+    Ok(Checked::of(Kind::Room, ids, total, room.remarks))
+}
+
+/// Adds the place of the event that a remark is about.
+fn at(mut remark: Remark, index: usize) -> Remark {
+    remark.index = Some(index);
+    remark
+}
+
+impl<'k> Room<'k> {
+    /// The first event makes the room.
+    fn begin(object: Object, keys: &'k ServerKeyRing, versions: &RoomVersions) -> Result<Self, Remark> {
+        let described = |remark: Remark, object: &Object| describe(remark, object, any_version(versions));
+        let pdu = Pdu::from_object(object.clone(), any_version(versions));
+        let pdu = pdu.map_err(|error| described(shape(&error), &object))?;
+        let (create, remarks) = verify(pdu, &object, keys).map_err(|remark| described(remark, &object))?;
+        let event = create.event();
+        let version = auth::authorise_create(event.event(), event.auth_events(), event.prev_events(), versions);
+        let version = version.map_err(|refusal| described(refused(&refusal), &object))?;
+        let (room_id, prev) = (event.event().room_id().clone(), event.id().clone());
+        let (hub, listed) = (event.event().sender_server().clone(), vec![prev.to_string()]);
+        let version = Arc::clone(version);
+        let broken = |error: mimi_linearized::participant::SnapshotError| Remark::fault(error.to_string());
+        let snapshot = Snapshot::new(&room_id, vec![create], Vec::new(), prev).map_err(broken)?;
+        let participant = Participant::start(snapshot, &hub, versions).map_err(broken)?;
+        let remarks = remarks.into_iter().map(|remark| at(described(remark, &object), 0)).collect();
+        Ok(Self { keys, version, participant, listed, remarks })
+    }
+
+    /// Checks the event at `index`. Returns whether those after it can be checked.
+    fn next(&mut self, index: usize, object: Object) -> bool {
+        let version = Arc::clone(&self.version);
+        let remark = |remark: Remark| at(describe(remark, &object, &version), index);
+        let pdu = match Pdu::from_object(object.clone(), &self.version) {
+            Ok(pdu) => pdu,
+            Err(error) => {
+                self.remarks.push(remark(shape(&error)));
+                return false;
+            }
+        };
+        let (verified, found) = match verify(pdu, &object, self.keys) {
+            Ok(verified) => verified,
+            Err(found) => {
+                self.remarks.push(remark(found));
+                return false;
+            }
+        };
+        self.remarks.extend(found.into_iter().map(&remark));
+        let id = verified.event().id().to_string();
+        if verified.event().event().room_id() != self.participant.room().id() {
+            self.remarks.push(remark(Remark::fault("it is an event of another room")));
+            return true;
+        }
+        if self.listed.contains(&id) {
+            self.remarks.push(remark(Remark::fault("it is in the list twice").requires("LM-04/5.1/3")));
+            return true;
+        }
+        self.listed.push(id);
+        self.place(verified, &remark)
+    }
+
+    fn place(&mut self, verified: VerifiedPdu, remark: &impl Fn(Remark) -> Remark) -> bool {
+        let elsewhere = self.participant.predecessor_elsewhere(&verified);
+        let listed = elsewhere.is_some_and(|prev| self.listed.iter().any(|id| *prev == **id));
+        match self.participant.judge(verified, listed) {
+            Verdict::Extends(extension) => {
+                if let Some(complaint) = extension.complaint() {
+                    self.remarks.push(remark(soft_failed(complaint)));
+                }
+                // An extension that was just made belongs to the head.
+                self.participant.append(extension).is_ok()
+            }
+            Verdict::Rejected(Rejected { event, refusal }) => {
+                self.remarks.push(remark(refused(&refusal)));
+                self.participant.keep(Rejected { event, refusal });
+                true
+            }
+            Verdict::Gap { missing, .. } => {
+                let what = format!("it follows {missing}, which is not before it in the list");
+                let help = format!("the event before it is {}", self.participant.room().head().event_id);
+                self.remarks.push(remark(Remark::fault(what).requires("LM-04/3.5/21").help(help)));
+                false
+            }
+        }
+    }
+}
+
+/// An event that a rule refuses.
+fn refused(refusal: &Refusal) -> Remark {
+    let mut remark = Remark::fault(refusal.because.to_string()).requires(refusal.rule.requirement());
+    remark.rule = Some(refusal.rule.to_string());
+    remark.help("participants reject the event")
+}
+
+/// An event that is in the list and should not be.
+fn soft_failed(complaint: &Refusal) -> Remark {
+    let mut remark = refused(complaint).help("participants soft-fail the event");
+    if complaint.rule == Rule::Mls(MlsRule::Lifetime) {
+        remark = Remark::note("its MLS group has leaves whose lifetime is over by now, and cannot be checked any more");
+    }
+    remark
+}
+
+/// Adds which event a remark is about.
+fn describe(mut remark: Remark, object: &Object, version: &RoomVersion) -> Remark {
+    let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or("?");
+    remark.event_id = Some(reference_id(object, version).to_string());
+    remark.event = Some(format!("{} by {}", text("type"), text("sender")));
+    remark
+}

@@ -1,0 +1,180 @@
+use mimi_linearized::auth::Membership;
+use mimi_linearized::event::{Draft, Lpdu, RoomEvent};
+use mimi_linearized::hub::{Hub, Proposal};
+use mimi_linearized::id::{KeyId, RoomId, ServerName, UserId};
+use mimi_linearized::signing::SigningKey;
+use mimi_linearized::version::RoomVersions;
+use serde_json::json;
+
+use super::*;
+
+const TS: i64 = 1_700_000_000_000;
+
+fn server(name: &str) -> ServerName {
+    ServerName::parse(name).unwrap()
+}
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(KeyId::ed25519("1").unwrap(), &[seed; 32])
+}
+
+fn keys() -> Value {
+    let published = |name: &str, seed| Value::Object(ServerKeys::publish(&server(name), &key(seed), TS).as_object().clone());
+    json!([published("hub.example", 1), published("part.example", 2)])
+}
+
+/// A room with a participant's message at the end, as the control API dumps it, and that message's LPDU.
+fn room() -> (Vec<Value>, Value) {
+    let versions = RoomVersions::lm_04();
+    let hub_name = server("hub.example");
+    let id = RoomId::parse("!room:hub.example").unwrap();
+    let (alice, bob) = (UserId::new("alice", &hub_name).unwrap(), UserId::new("bob", &server("part.example")).unwrap());
+    let draft = |sender: &UserId, kind: &str, state_key: Option<&str>, content: Value| Draft {
+        room_id: id.clone(),
+        kind: kind.to_owned(),
+        state_key: state_key.map(ToOwned::to_owned),
+        sender: sender.clone(),
+        content: content.as_object().unwrap().clone(),
+        origin_server_ts: TS,
+    };
+    let create = draft(&alice, "m.room.create", Some(""), json!({"room_version": "I.1"}));
+    let create = Proposal::of_own(create, versions.default_version()).unwrap();
+    let (authorised, version) = Hub::authorise_create(create, &versions).unwrap();
+    let sealed = authorised.seal(&hub_name, &key(1), &version, 0).unwrap();
+    let json_of = |event: &RoomEvent| Value::Object(event.event().as_object().clone());
+    let mut list = vec![json_of(sealed.event())];
+    let mut hub = Hub::begin(sealed, version.clone()).unwrap();
+    let own = |draft: Draft| Proposal::of_own(draft, &version).unwrap();
+    let lpdu_of = |draft: Draft| draft.into_lpdu(&hub_name, &key(2), &version).unwrap();
+    let ring = read_keys(keys().to_string().as_bytes()).unwrap();
+    let verified = |bytes: &[u8]| Proposal::of_lpdu(Lpdu::parse(bytes, &version).unwrap().verify(&ring).unwrap());
+    let message = lpdu_of(draft(&bob, "m.room.message", None, json!({"body": "hello"})));
+    for proposal in [
+        own(Draft::member(id.clone(), &alice, &alice, Membership::Join, TS)),
+        own(draft(&alice, "m.room.join_rules", Some(""), json!({"join_rule": "public"}))),
+        verified(&lpdu_of(Draft::member(id.clone(), &bob, &bob, Membership::Join, TS)).bytes),
+        verified(&message.bytes),
+    ] {
+        let sealed = hub.authorise(proposal).unwrap().seal(&hub_name, &key(1), &version, 0).unwrap();
+        list.push(json_of(&hub.append(sealed).unwrap()));
+    }
+    (list, serde_json::from_slice(&message.bytes).unwrap())
+}
+
+fn check_room(events: &[Value]) -> Checked {
+    let ring = read_keys(keys().to_string().as_bytes()).unwrap();
+    check(Value::Array(events.to_vec()).to_string().as_bytes(), Kind::Auto, Some(&ring)).unwrap()
+}
+
+fn check_one(value: &Value) -> Checked {
+    let ring = read_keys(keys().to_string().as_bytes()).unwrap();
+    check(value.to_string().as_bytes(), Kind::Auto, Some(&ring)).unwrap()
+}
+
+fn faults(checked: &Checked) -> Vec<(Option<usize>, Option<&str>)> {
+    let is_fault = |remark: &&Remark| remark.severity == Severity::Fault;
+    checked.remarks.iter().filter(is_fault).map(|r| (r.index, r.requirement.as_deref())).collect()
+}
+
+#[test]
+fn a_sound_room_is_accepted_in_either_form() {
+    let (events, _) = room();
+    let checked = check_room(&events);
+    assert!(checked.ok && checked.remarks.is_empty(), "{checked:?}");
+    assert_eq!((checked.kind, checked.events), (Kind::Room, 5));
+    assert!(check_one(&json!({"events": events, "next": null})).ok);
+}
+
+#[test]
+fn one_changed_character_names_the_event_and_what_failed() {
+    let (events, _) = room();
+    for index in 0..events.len() {
+        let mut changed = events.clone();
+        let content = changed[index]["content"].as_object_mut().unwrap();
+        let field = content.keys().next().unwrap().clone();
+        let text = content[&field].as_str().unwrap();
+        content[&field] = json!(format!("{}x", &text[1..]));
+        let checked = check_room(&changed);
+        assert!(!checked.ok);
+        assert_eq!(faults(&checked)[0].0, Some(index), "{checked:?}");
+    }
+    let mut changed = events;
+    changed[4]["content"]["body"] = json!("hellp");
+    let checked = check_room(&changed);
+    assert_eq!(faults(&checked), [(Some(4), Some("LM-04/5.1/11")), (Some(4), Some("LM-04/5.1/11"))]);
+    assert_eq!(checked.remarks[0].event_id, checked.event_ids.last().cloned());
+}
+
+#[test]
+fn a_hole_a_repetition_and_a_swap_are_found() {
+    let (events, _) = room();
+    let mut hole = events.clone();
+    hole.remove(3);
+    assert_eq!(faults(&check_room(&hole)), [(Some(3), Some("LM-04/3.5/21"))]);
+    let mut twice = events.clone();
+    twice.push(events[4].clone());
+    assert_eq!(faults(&check_room(&twice)), [(Some(5), Some("LM-04/5.1/3"))]);
+    let mut swapped = events.clone();
+    swapped.swap(2, 3);
+    assert!(!check_room(&swapped).ok);
+    assert_eq!(faults(&check_room(&events[1..])), [(Some(0), Some("LM-04/auth/4.3"))]);
+}
+
+#[test]
+fn keys_count_by_the_time_of_the_event() {
+    let (events, _) = room();
+    let mut old = keys();
+    for keys in old.as_array_mut().unwrap() {
+        let name = server(keys["server_name"].as_str().unwrap());
+        let seed = if name == "hub.example" { 1 } else { 2 };
+        *keys = Value::Object(ServerKeys::publish(&name, &key(seed), TS - 1).as_object().clone());
+    }
+    let ring = read_keys(old.to_string().as_bytes()).unwrap();
+    let checked = check(Value::Array(events).to_string().as_bytes(), Kind::Room, Some(&ring)).unwrap();
+    assert_eq!(faults(&checked), [(Some(0), Some("LM-04/5.1/6"))]);
+}
+
+#[test]
+fn single_events_and_lpdus() {
+    let (events, lpdu) = room();
+    assert_eq!((check_one(&events[4]).ok, check_one(&events[4]).kind), (true, Kind::Event));
+    assert_eq!((check_one(&lpdu).ok, check_one(&lpdu).kind), (true, Kind::Lpdu));
+    let mut changed = lpdu.clone();
+    changed["content"]["body"] = json!("x");
+    assert_eq!(faults(&check_one(&changed)), [(None, Some("LM-04/5.1/11"))]);
+    let mut forged = lpdu.clone();
+    forged["origin_server_ts"] = json!(TS - 1);
+    assert!(faults(&check_one(&forged)).contains(&(None, Some("LM-04/5.1/6"))));
+    let mut half = lpdu;
+    half["prev_events"] = json!([]);
+    assert_eq!(faults(&check_one(&half)), [(None, Some("LM-04/3.5.1/3"))]);
+}
+
+#[test]
+fn without_keys_hashes_are_checked_and_signatures_are_not() {
+    let (events, lpdu) = room();
+    for value in [&events[4], &lpdu] {
+        let checked = check(value.to_string().as_bytes(), Kind::Auto, None).unwrap();
+        assert!(checked.ok);
+        assert_eq!(checked.remarks.len(), 1, "a note");
+    }
+    let mut changed = events[4].clone();
+    changed["content"]["body"] = json!("x");
+    assert!(!check(changed.to_string().as_bytes(), Kind::Event, None).unwrap().ok);
+    let result = check(Value::Array(events).to_string().as_bytes(), Kind::Room, None);
+    assert!(matches!(result, Err(CheckError::RoomWithoutKeys)));
+}
+
+#[test]
+fn documents_that_are_nothing_of_the_kind() {
+    let ring = ServerKeyRing::new();
+    for (text, kind) in [("1", Kind::Auto), ("[]", Kind::Room), ("{}", Kind::Room), ("[]", Kind::Event), ("[1]", Kind::Room)] {
+        assert!(check(text.as_bytes(), kind, Some(&ring)).is_err(), "{text}");
+    }
+    let checked = check(b"{\"a\": 1,\n x}", Kind::Auto, Some(&ring)).unwrap();
+    assert!(checked.remarks[0].what.starts_with("line 2"), "{checked:?}");
+    let checked = check(br#"{"type": "a", "type": "b"}"#, Kind::Event, Some(&ring)).unwrap();
+    assert_eq!(faults(&checked), [(None, Some("LM-04/7/2"))]);
+    assert!(matches!(read_keys(b"{}"), Err(CheckError::KeysForm)));
+    assert!(matches!(read_keys(b"[{}]"), Err(CheckError::Key { index: 0, .. })));
+}

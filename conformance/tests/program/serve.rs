@@ -1,0 +1,133 @@
+//! `mimi serve`
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+
+use super::{Serving, code, http, mimi, output, segment, text};
+
+#[test]
+fn it_says_when_it_is_ready_and_ends_on_sigterm() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serving = Serving::start(folder.path(), "localhost:9", "127.0.0.1:0", &[]);
+    assert_eq!(serving.ready["server_name"], "localhost:9");
+    assert!(serving.address("federation").starts_with("127.0.0.1:"));
+    let ca = serving.address("ca");
+    assert!(Path::new(&ca).is_absolute() && Path::new(&ca).exists());
+    serving.signal("-TERM");
+    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_configuration_file_does_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, data) = (folder.path().join("mimi.toml"), folder.path().join("data"));
+    std::fs::write(&config, format!("server-name = \"localhost:9\"\ndata-dir = {data:?}\nlisten = \"127.0.0.1:0\"\n"))
+        .unwrap();
+    let mut child = mimi(&["serve", "--config", config.to_str().unwrap()])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let ready: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&ready["server_name"], &ready["control"]), (&json!("localhost:9"), &Value::Null));
+}
+
+#[test]
+fn a_wrong_configuration_ends_with_2_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let with = |more: &[&'static str]| {
+        let mut arguments = vec!["serve", "--data-dir", data];
+        arguments.extend(more);
+        output(&arguments)
+    };
+    for (more, word) in [
+        (vec!["--listen", "127.0.0.1:0"], "--server-name"),
+        (vec!["--server-name", "localhost"], "--listen"),
+        (vec!["--server-name", "127.0.0.1", "--listen", "127.0.0.1:0"], "IP address"),
+        (vec!["--server-name", "localhost", "--listen", "somewhere"], "--listen"),
+        (vec!["--server-name", "localhost", "--listen", "127.0.0.1:0", "--control", "0.0.0.0:0"], "loopback"),
+        (vec!["--server-name", "localhost", "--listen", "127.0.0.1:0", "--ca", "/nowhere.pem"], "/nowhere.pem"),
+        (vec!["--server-name", "localhost", "--listen", "127.0.0.1:0", "--tls-cert", "x.pem"], "--tls-key"),
+        (vec!["--server-name", "localhost", "--listen", "127.0.0.1:0", "--resolve", "x"], "NAME=IP:PORT"),
+        (vec!["--config", "/nowhere.toml"], "/nowhere.toml"),
+    ] {
+        let output = with(&more);
+        assert_eq!(code(&output), 2, "{more:?}");
+        assert!(text(&output.stderr).contains(word), "{more:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn two_servers_do_not_share_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = Serving::start(folder.path(), "localhost:9", "127.0.0.1:0", &[]);
+    let data = folder.path().to_str().unwrap();
+    let second = output(&["serve", "--server-name", "localhost:9", "--listen", "127.0.0.1:0", "--data-dir", data]);
+    assert_eq!(code(&second), 2, "{}", text(&second.stderr));
+}
+
+/// Whatever was acknowledged before `kill -9` is there afterwards, in one unbroken list.
+#[test]
+fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut acknowledged = BTreeSet::new();
+    let mut room = Value::Null;
+    for round in 0..3 {
+        let mut serving = Serving::start(folder.path(), "localhost:9", "127.0.0.1:0", &[]);
+        if round == 0 {
+            room = serving.control("POST", "/rooms", Some(&json!({"creator": "alice"}))).1;
+        }
+        let (address, path) = (serving.address("control"), format!("/control/v1/rooms/{}/events", segment(&room)));
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let mut ids = Vec::new();
+                for number in 0..10_000 {
+                    let body = json!({"sender": "alice", "type": "m.room.message", "content": {"n": number}});
+                    let sent = std::panic::catch_unwind(|| http(&address, "POST", &path, Some(&body)));
+                    match sent {
+                        Ok((200, answer)) => ids.push(answer["event_id"].as_str().unwrap().to_owned()),
+                        _ => break,
+                    }
+                    if ids.len() == 50 {
+                        done.store(true, Ordering::Release);
+                    }
+                }
+                ids
+            });
+            while !done.load(Ordering::Acquire) && !writer.is_finished() {
+                std::thread::yield_now();
+            }
+            serving.child.kill().unwrap();
+            acknowledged.extend(writer.join().unwrap());
+        });
+    }
+    assert!(acknowledged.len() >= 150);
+    let serving = Serving::start(folder.path(), "localhost:9", "127.0.0.1:0", &[]);
+    let (status, list) = serving.control("GET", &format!("/rooms/{}/events", segment(&room)), None);
+    assert_eq!(status, 200);
+    let (_, summary) = serving.control("GET", &format!("/rooms/{}", segment(&room)), None);
+    let mut all = list["events"].as_array().unwrap().clone();
+    let mut next = list["next"].clone();
+    while let Some(from) = next.as_u64() {
+        let page = serving.control("GET", &format!("/rooms/{}/events?from={from}", segment(&room)), None).1;
+        all.extend(page["events"].as_array().unwrap().iter().cloned());
+        next = page["next"].clone();
+    }
+    assert_eq!(summary["length"], all.len());
+    let followed: BTreeSet<String> = all
+        .iter()
+        .filter_map(|event| Some(event["prev_events"][0].as_str()?.to_owned()))
+        .chain([summary["head"].as_str().unwrap().to_owned()])
+        .collect();
+    assert_eq!(followed.len(), all.len(), "one unbroken list");
+    assert!(acknowledged.is_subset(&followed), "an acknowledged event is gone");
+}
