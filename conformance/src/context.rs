@@ -11,7 +11,7 @@ use crate::case::{Finding, fault};
 use crate::environment::Environment;
 use crate::evidence::Recorder;
 use crate::peer::Peer;
-use crate::target::{Control, Room};
+use crate::target::{Control, Room, Target};
 use crate::wire::{self, Ask, Reply};
 
 /// How long the suite waits for something that has to happen.
@@ -26,23 +26,32 @@ pub(crate) struct Context {
     pub(crate) environment: Arc<Environment>,
     /// What goes over the wire in this case.
     pub(crate) recorder: Recorder,
+    /// The server that is driven: the target, unless the case looks at another one.
+    driven: Target,
 }
 
 impl Context {
     /// A context for a case.
     pub(crate) fn new(environment: Arc<Environment>) -> Self {
-        Self { environment, recorder: Recorder::default() }
+        let driven = environment.target.clone();
+        Self { environment, recorder: Recorder::default(), driven }
+    }
+
+    /// The same case's view of another server that is driven like the target.
+    pub(crate) fn at(&self, server: &Target) -> Self {
+        let (environment, recorder) = (Arc::clone(&self.environment), self.recorder.clone());
+        Self { environment, recorder, driven: server.clone() }
     }
 
     /// The control API. A case that uses it says so in its needs.
     pub(crate) fn control(&self) -> Result<&Control, Finding> {
-        let control = self.environment.target.control.as_ref();
+        let control = self.driven.control.as_ref();
         control.ok_or_else(|| Finding::Suite("the case needs a control API and does not say so".to_owned()))
     }
 
     /// A user of the target.
     pub(crate) fn user(&self, localpart: &str) -> Result<UserId, Finding> {
-        UserId::new(localpart, &self.environment.target.name)
+        UserId::new(localpart, &self.driven.name)
             .map_err(|error| Finding::Suite(error.to_string()))
     }
 
@@ -126,7 +135,7 @@ impl Context {
         &self,
         room: &RoomId,
         what: &str,
-        is: impl Fn(&Room) -> bool + Send,
+        is: impl Fn(&Room) -> bool + Send + Sync,
     ) -> Result<Room, Finding> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -143,7 +152,7 @@ impl Context {
         &self,
         room: &RoomId,
         what: &str,
-        is: impl Fn(&Value) -> bool + Send,
+        is: impl Fn(&Value) -> bool + Send + Sync,
     ) -> Result<Value, Finding> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -160,7 +169,7 @@ impl Context {
         &self,
         user: &UserId,
         what: &str,
-        is: impl Fn(&Value) -> bool + Send,
+        is: impl Fn(&Value) -> bool + Send + Sync,
     ) -> Result<Value, Finding> {
         let deadline = Instant::now() + PATIENCE;
         loop {

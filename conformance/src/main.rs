@@ -8,6 +8,7 @@ mod command;
 mod context;
 mod environment;
 mod evidence;
+mod mls;
 mod output;
 mod peer;
 mod preflight;
