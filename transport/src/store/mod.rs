@@ -1,4 +1,4 @@
-//! What a server remembers (see `docs/design.md`).
+//! What a server remembers (see `docs/architecture.md`).
 //!
 //! The atomic unit is one record: an event, where it came from, and its LPDU's id, appended on condition that the
 //! room's head is the expected one. Everything else can be finished after a crash: a retried transaction finds what it
