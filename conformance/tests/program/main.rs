@@ -8,6 +8,7 @@
 )]
 
 mod check;
+mod control;
 mod run;
 mod serve;
 

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 
-use super::{finish, optional_text, sent, take_object, text, user};
+use super::{finish, object, optional_text, sent, text, user};
 use crate::api::serve::{Member, RawAnswer};
 use crate::api::{Answer, JsonBody, PathParams, QueryParams};
 use crate::error::ApiError;
@@ -18,10 +18,7 @@ pub(super) async fn send(
     JsonBody(mut body): JsonBody,
 ) -> Result<Answer, ApiError> {
     let room_id = path.room()?;
-    if !body.contains_key("content") {
-        return Err(ApiError::bad_json("`content` is missing"));
-    }
-    let content = take_object(&mut body, "content")?;
+    let content = object(&mut body, "content")?;
     let sender = user(&node, text(&body, "sender")?)?;
     let kind = text(&body, "type")?.to_owned();
     let state_key = optional_text(&body, "state_key")?.map(ToOwned::to_owned);

@@ -72,6 +72,14 @@ fn optional_text<'b>(body: &'b Object, field: &str) -> Result<Option<&'b str>, A
     }
 }
 
+/// Takes an object out of a body that has to be there.
+fn object(body: &mut Object, field: &str) -> Result<Object, ApiError> {
+    if !body.contains_key(field) {
+        return Err(ApiError::bad_json(format!("`{field}` is missing")));
+    }
+    take_object(body, field)
+}
+
 /// Takes an object out of a body; one that is missing is empty.
 fn take_object(body: &mut Object, field: &str) -> Result<Object, ApiError> {
     match body.remove(field) {

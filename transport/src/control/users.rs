@@ -5,7 +5,7 @@ use mimi_linearized::id::{DeviceId, UserId};
 use serde_json::{Value, json};
 
 use super::events::number;
-use super::{finish, take_object, text, user};
+use super::{finish, object, text, user};
 use crate::api::serve::{Member, RawAnswer};
 use crate::api::{Answer, JsonBody, PathParams, QueryParams};
 use crate::devices::ToDevice;
@@ -32,7 +32,7 @@ pub(super) async fn claim(
     JsonBody(mut body): JsonBody,
 ) -> Result<Answer, ApiError> {
     local_user(&node, &path)?;
-    let wanted = take_object(&mut body, "one_time_keys")?;
+    let wanted = object(&mut body, "one_time_keys")?;
     let claimed = finish(async move { Ok(node.claim(&wanted).await?) }).await?;
     Ok(Answer(json!({"one_time_keys": claimed})))
 }
@@ -52,7 +52,7 @@ pub(super) async fn send_to_device(
     JsonBody(mut body): JsonBody,
 ) -> Result<Answer, ApiError> {
     let sender = local_user(&node, &path)?;
-    let message = take_object(&mut body, "message")?;
+    let message = object(&mut body, "message")?;
     let target = user(&node, text(&body, "target")?)?;
     let target_device = DeviceId::parse(text(&body, "target_device")?)
         .map_err(|error| ApiError::bad_json(format!("`target_device`: {error}")))?;
