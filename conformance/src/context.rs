@@ -51,8 +51,7 @@ impl Context {
 
     /// A user of the target.
     pub(crate) fn user(&self, localpart: &str) -> Result<UserId, Finding> {
-        UserId::new(localpart, &self.driven.name)
-            .map_err(|error| Finding::Suite(error.to_string()))
+        UserId::new(localpart, &self.driven.name).map_err(|error| Finding::Suite(error.to_string()))
     }
 
     /// Starts a server of the suite.

@@ -4,7 +4,8 @@ use mimi_linearized::base64;
 use mimi_linearized::encryption::{CommitContent, EncryptedContent, WelcomeMessage};
 use mimi_linearized::id::{EventId, RoomId, UserId};
 use mimi_mls::{
-    Changes, Decrypted, Device, DeviceAddress, Engine, KeyPackage, KeyPackageUse, Lifetime, OutboundCommit, Suite,
+    Changes, Decrypted, Device, DeviceAddress, Engine, KeyPackage, KeyPackageUse, Lifetime, OutboundCommit,
+    Suite,
 };
 use serde_json::Value;
 
@@ -55,7 +56,8 @@ impl MlsDevice {
     pub(crate) fn expired_key_package(&self) -> Result<String, Finding> {
         let day = 24 * 60 * 60;
         let now = u64::try_from(mimi_transport::clock::now_ms() / 1_000).unwrap_or_default();
-        let lifetime = Lifetime { not_before: now.saturating_sub(3 * day), not_after: now.saturating_sub(day) };
+        let lifetime =
+            Lifetime { not_before: now.saturating_sub(3 * day), not_after: now.saturating_sub(day) };
         let package =
             KeyPackage::generate_with_lifetime(self.engine.device(), KeyPackageUse::OneTime, lifetime);
         Ok(base64::encode(package.map_err(broken)?.message()))
@@ -84,7 +86,8 @@ impl MlsDevice {
     /// A commit that adds the devices of key packages in base64, as they were claimed.
     pub(crate) fn add(&mut self, room: &RoomId, packages: &[&str]) -> Result<OutboundCommit, Finding> {
         let read = |package: &&str| {
-            let bytes = base64::decode(package).map_err(|error| fault(format!("a key package is {error}")))?;
+            let bytes =
+                base64::decode(package).map_err(|error| fault(format!("a key package is {error}")))?;
             KeyPackage::read(&bytes, Suite::MANDATORY)
                 .map_err(|error| fault(format!("a key package is not valid: {error}")))
         };
@@ -93,7 +96,11 @@ impl MlsDevice {
     }
 
     /// A commit that removes devices.
-    pub(crate) fn remove(&mut self, room: &RoomId, devices: &[&MlsDevice]) -> Result<OutboundCommit, Finding> {
+    pub(crate) fn remove(
+        &mut self,
+        room: &RoomId,
+        devices: &[&MlsDevice],
+    ) -> Result<OutboundCommit, Finding> {
         let remove = devices.iter().map(|device| device.address()).collect::<Result<Vec<_>, _>>()?;
         self.commit(room, Changes { remove, ..Changes::default() })
     }
@@ -193,7 +200,8 @@ pub(crate) fn commit_content(commit: &OutboundCommit) -> Value {
 
 /// The `message` of a to-device message with the Welcome of a commit.
 pub(crate) fn welcome_message(commit: &OutboundCommit, event: &str) -> Result<Value, Finding> {
-    let welcome = commit.welcome.as_ref().ok_or_else(|| broken("a commit that adds nobody has no Welcome"))?;
+    let welcome =
+        commit.welcome.as_ref().ok_or_else(|| broken("a commit that adds nobody has no Welcome"))?;
     let message = WelcomeMessage {
         suite: Suite::MANDATORY,
         welcome: welcome.message.clone(),

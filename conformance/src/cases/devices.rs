@@ -131,7 +131,8 @@ pub(super) const CASES: &[Case] = &[
 /// A device of a user of the target, published with so many key packages.
 async fn published(ctx: &Context, localpart: &str, id: &str, packages: usize) -> Result<MlsDevice, Finding> {
     let device = MlsDevice::new(&ctx.user(localpart)?, id)?;
-    let keys = (0..packages).map(|_| Ok((device.key_package()?, false))).collect::<Result<Vec<_>, Finding>>()?;
+    let keys =
+        (0..packages).map(|_| Ok((device.key_package()?, false))).collect::<Result<Vec<_>, Finding>>()?;
     ctx.control()?.publish_device(&ctx.recorder, &device.object()?, &keys).await?;
     Ok(device)
 }
@@ -272,7 +273,10 @@ async fn asks_the_owner(ctx: &Context) -> Result<(), Finding> {
     peer.offer_device(&bob, "BOB", device.object()?, Vec::new());
     let path = format!("/users/alice/devices/{}/BOB", segment(bob.as_str()));
     let reply = ctx.control()?.call(&ctx.recorder, Method::GET, &path, None).await?;
-    check!(*reply.expect_ok("asking for a device")? == device.object()?, "the object of a device arrives changed");
+    check!(
+        *reply.expect_ok("asking for a device")? == device.object()?,
+        "the object of a device arrives changed"
+    );
     let asked = peer.requests().into_iter().find(|request| request.is("user"));
     let asked = asked.ok_or_else(|| fault("the owner's server was not asked for the device"))?;
     check!(asked.origin.is_ok(), "the request for a device is not signed: {:?}", asked.origin);
@@ -304,7 +308,11 @@ async fn to_device_message(ctx: &Context) -> Result<(), Finding> {
     peer.send(&[], &edus).await?.expect_accepted()?;
     let is_ours = |item: &Value| text(item, "type") == "to_device" && text(item, "sender") == bob.as_str();
     let item = ctx.until_inbox(&user, "the message arrives", is_ours).await?;
-    check!(text(&item, "target_device") == "RIGHT", "the message arrived at {}", text(&item, "target_device"));
+    check!(
+        text(&item, "target_device") == "RIGHT",
+        "the message arrived at {}",
+        text(&item, "target_device")
+    );
     check!(text(&item, "message_type") == "org.example.note", "the message's type arrived changed");
     check!(item.get("message") == Some(&message), "the message arrived changed");
     let inbox = ctx.control()?.inbox(&ctx.recorder, &user).await?;
@@ -434,7 +442,9 @@ async fn claims_at_the_owner(ctx: &Context) -> Result<(), Finding> {
     let wanted = json!({bob.as_str(): {"BOB": KEY_PACKAGES}});
     let alice = ctx.user("alice")?;
     let claimed = ctx.control()?.claim(&ctx.recorder, &alice, &wanted).await?;
-    let key = claimed.pointer("/one_time_keys").and_then(|keys| keys.get(bob.as_str())?.get("BOB")?.get(KEY_PACKAGES));
+    let key = claimed
+        .pointer("/one_time_keys")
+        .and_then(|keys| keys.get(bob.as_str())?.get("BOB")?.get(KEY_PACKAGES));
     check!(key == Some(&json!(package)), "the key package arrived as {key:?}");
     let asked = peer.requests().into_iter().find(|request| request.is("user"));
     let asked = asked.ok_or_else(|| fault("the owner's server was not asked"))?;

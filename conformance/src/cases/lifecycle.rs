@@ -18,10 +18,28 @@ pub(super) const CASES: &[Case] = &[Case {
     level: Level::Must,
     role: Role::Hub,
     covers: &[
-        "LM-04/4.1/7", "LM-04/4.2/1", "LM-04/4.3/3", "LM-04/4.3/4", "LM-04/4.3/8", "LM-04/4.3/11", "LM-04/4.3/12",
-        "LM-04/4.3/13", "LM-04/4.3/14", "LM-04/4.4/1", "LM-04/4.5/1", "LM-04/4.5.1/1", "LM-04/4.5.1/3",
-        "LM-04/4.5.2/1", "LM-04/5.1/1", "LM-04/5.1/2", "LM-04/12.5/2", "LM-04/12.5/3", "LM-04/12.7.2.1/10",
-        "LM-04/12.10.2/2", "LM-04/12.10.2/3", "LM-04/12.10.3.1/1",
+        "LM-04/4.1/7",
+        "LM-04/4.2/1",
+        "LM-04/4.3/3",
+        "LM-04/4.3/4",
+        "LM-04/4.3/8",
+        "LM-04/4.3/11",
+        "LM-04/4.3/12",
+        "LM-04/4.3/13",
+        "LM-04/4.3/14",
+        "LM-04/4.4/1",
+        "LM-04/4.5/1",
+        "LM-04/4.5.1/1",
+        "LM-04/4.5.1/3",
+        "LM-04/4.5.2/1",
+        "LM-04/5.1/1",
+        "LM-04/5.1/2",
+        "LM-04/12.5/2",
+        "LM-04/12.5/3",
+        "LM-04/12.7.2.1/10",
+        "LM-04/12.10.2/2",
+        "LM-04/12.10.2/3",
+        "LM-04/12.10.3.1/1",
     ],
     needs: &[Need::Control],
     run: |ctx| Box::pin(life(ctx)),
@@ -86,8 +104,9 @@ impl<'c> Person<'c> {
     /// Takes in somebody else's commit when it is in the list.
     async fn follow(&mut self, room: &RoomId, commit: &OutboundCommit, id: &str) -> Result<(), Finding> {
         let content = commit_content(commit);
-        let event =
-            self.until_event(room, "m.mls.commit", move |event| event.get("content") == Some(&content)).await?;
+        let event = self
+            .until_event(room, "m.mls.commit", move |event| event.get("content") == Some(&content))
+            .await?;
         check!(reference_id(&event) == id, "two servers have one commit under two ids");
         self.device.receive(room, &event, id)
     }
@@ -106,13 +125,19 @@ impl<'c> Person<'c> {
         check!(*object == other.published, "a device's object arrives changed");
         let wanted = json!({user: {device: KEY_PACKAGES}});
         let claimed = self.control()?.claim(&self.ctx.recorder, self.user(), &wanted).await?;
-        let key = claimed.get("one_time_keys").and_then(|keys| keys.get(user)?.get(device)?.get(KEY_PACKAGES));
+        let key =
+            claimed.get("one_time_keys").and_then(|keys| keys.get(user)?.get(device)?.get(KEY_PACKAGES));
         let key = key.and_then(Value::as_str);
-        key.map(ToOwned::to_owned).ok_or_else(|| fault("no key package of a device that offers some was claimed"))
+        key.map(ToOwned::to_owned)
+            .ok_or_else(|| fault("no key package of a device that offers some was claimed"))
     }
 
     /// Brings somebody's device into the group: claim, commit, Welcome.
-    async fn add(&mut self, room: &RoomId, other: &mut Person<'_>) -> Result<(OutboundCommit, String), Finding> {
+    async fn add(
+        &mut self,
+        room: &RoomId,
+        other: &mut Person<'_>,
+    ) -> Result<(OutboundCommit, String), Finding> {
         let package = self.claim(other).await?;
         let commit = self.device.add(room, &[&package])?;
         let id = self.commit(room, &commit).await?;
@@ -130,7 +155,11 @@ impl<'c> Person<'c> {
                 text(item, "type") == "to_device" && text(item, "target_device") == wanted
             })
             .await?;
-        check!(text(&item, "sender") == self.user().as_str(), "the Welcome is from {}", text(&item, "sender"));
+        check!(
+            text(&item, "sender") == self.user().as_str(),
+            "the Welcome is from {}",
+            text(&item, "sender")
+        );
         other.device.join(item.get("message").unwrap_or(&Value::Null))?;
         Ok((commit, id))
     }
@@ -142,9 +171,16 @@ impl<'c> Person<'c> {
     }
 
     /// Reads what somebody said.
-    async fn hears(&mut self, room: &RoomId, from: &UserId, words: &str, said: &Value) -> Result<(), Finding> {
+    async fn hears(
+        &mut self,
+        room: &RoomId,
+        from: &UserId,
+        words: &str,
+        said: &Value,
+    ) -> Result<(), Finding> {
         let content = said.get("content").cloned();
-        let event = self.until_event(room, "m.room.encrypted", move |event| event.get("content") == content.as_ref());
+        let event =
+            self.until_event(room, "m.room.encrypted", move |event| event.get("content") == content.as_ref());
         let (sender, text) = self.device.decrypt(room, &event.await?)?;
         check!(sender == from.as_str() && text == words, "{words:?} of {from} reads {text:?} of {sender}");
         Ok(())
@@ -205,7 +241,12 @@ async fn live(ctx: &Context, second: &Target, third: &Target) -> Result<(), Find
     let (commit, id) = bob.add(&room, &mut carol).await?;
     alice.follow(&room, &commit, &id).await?;
     for person in [&alice, &bob, &carol] {
-        check!(person.device.epoch(&room)? == 3, "{} is in epoch {}", person.user(), person.device.epoch(&room)?);
+        check!(
+            person.device.epoch(&room)? == 3,
+            "{} is in epoch {}",
+            person.user(),
+            person.device.epoch(&room)?
+        );
     }
     alice.epoch_is(&room, 3).await?;
     bob.epoch_is(&room, 3).await?;

@@ -183,9 +183,14 @@ async fn encryption_of_a_room(ctx: &Context) -> Result<(), Finding> {
     ctx.send_as_alice(&plain, "m.room.encryption", Some(""), json!({"algorithm": ALGORITHM})).await?;
     let create = ctx.events(&plain).await?.into_iter().next().unwrap_or_default();
     check!(create.pointer("/content/encryption").is_none(), "a room that is not encrypted says that it is");
-    ctx.send_as_alice(&plain, "m.mls.commit", None, json!({"message": "no commit", "public_group_state": "none"}))
-        .await
-        .map(drop)
+    ctx.send_as_alice(
+        &plain,
+        "m.mls.commit",
+        None,
+        json!({"message": "no commit", "public_group_state": "none"}),
+    )
+    .await
+    .map(drop)
 }
 
 async fn other_group(ctx: &Context) -> Result<(), Finding> {
@@ -246,7 +251,8 @@ async fn strangers_device(ctx: &Context) -> Result<(), Finding> {
     let stranger = MlsDevice::new(&mallory, "M4")?;
     let commit = alice.add(&room, &[&stranger.key_package()?])?;
     let content = commit_content(&commit);
-    let reply = ctx.control()?.try_send(&ctx.recorder, &room, "alice", "m.mls.commit", None, &content).await?;
+    let reply =
+        ctx.control()?.try_send(&ctx.recorder, &room, "alice", "m.mls.commit", None, &content).await?;
     expect_refusal(&reply, "the target's own user's commit that adds a stranger's device")?;
     group.is_in_epoch(2).await
 }
@@ -340,7 +346,8 @@ async fn external_join(ctx: &Context) -> Result<(), Finding> {
 async fn malformed_commit(ctx: &Context) -> Result<(), Finding> {
     let mut group = group_room(ctx).await?;
     let first = ctx.events(&group.room.id).await?;
-    let first = first.iter().rev().find(|event| event.get("type").and_then(Value::as_str) == Some("m.mls.commit"));
+    let first =
+        first.iter().rev().find(|event| event.get("type").and_then(Value::as_str) == Some("m.mls.commit"));
     let old_state = first.and_then(|event| event.pointer("/content/public_group_state")).cloned();
     let old_state = old_state.ok_or_else(|| fault("the first commit is not in the list"))?;
     let commit = group.bob.update(&group.room.id)?;
@@ -357,8 +364,12 @@ async fn malformed_commit(ctx: &Context) -> Result<(), Finding> {
     };
     for field in ["message", "public_group_state"] {
         group.refuses_content(with(field, None), &format!("a commit without `{field}`")).await?;
-        group.refuses_content(with(field, Some(json!(1))), &format!("a commit whose `{field}` is a number")).await?;
-        group.refuses_content(with(field, Some(json!("AAAA"))), &format!("a commit whose `{field}` is no MLS")).await?;
+        group
+            .refuses_content(with(field, Some(json!(1))), &format!("a commit whose `{field}` is a number"))
+            .await?;
+        group
+            .refuses_content(with(field, Some(json!("AAAA"))), &format!("a commit whose `{field}` is no MLS"))
+            .await?;
     }
     let stale = with("public_group_state", Some(old_state));
     group.refuses_content(stale, "a commit with the group state of the epoch before").await?;

@@ -25,7 +25,8 @@ pub(super) fn check_pdu(object: Object, keys: Option<&ServerKeyRing>) -> Checked
             let mut redacted = object.clone();
             redact(&mut redacted, &version.redaction);
             remarks.extend(hashes(&object, &redacted));
-            remarks.push(Remark::note("signatures were not checked").help("give the servers' keys with --keys"));
+            remarks
+                .push(Remark::note("signatures were not checked").help("give the servers' keys with --keys"));
         }
     }
     Checked::of(Kind::Event, vec![id], 1, remarks)
@@ -41,7 +42,8 @@ pub(super) fn check_lpdu(object: Object, keys: Option<&ServerKeyRing>) -> Checke
         Err(error) => remarks.push(shape(&error)),
         Ok(lpdu) => {
             if lpdu.event().hub_server().is_none() {
-                let remark = Remark::fault("it names no `hub_server`, so that no hub takes it").requires("R10");
+                let remark =
+                    Remark::fault("it names no `hub_server`, so that no hub takes it").requires("R10");
                 remarks.push(remark.help("name the hub of the room"));
             }
             remarks.extend(lpdu_hash(&object));
@@ -95,12 +97,15 @@ fn hashes(original: &Object, redacted: &Object) -> Vec<Remark> {
             return;
         }
         let computed = base64::encode(&computed);
-        let what = format!("the content hash `{name}` does not match: it is {claimed}, the contents hash to {computed}");
+        let what = format!(
+            "the content hash `{name}` does not match: it is {claimed}, the contents hash to {computed}"
+        );
         if redacted_before && name == "hashes.lpdu.sha256" {
             let note = Remark::note("it is a redacted copy: its contents did not match its sender's hash");
             remarks.push(note.requires("R05"));
         } else {
-            let help = "the contents were changed after they were hashed; receivers keep the redacted event only";
+            let help =
+                "the contents were changed after they were hashed; receivers keep the redacted event only";
             remarks.push(Remark::fault(what).requires("LM-04/5.1/11").help(help));
         }
     };

@@ -122,7 +122,9 @@ pub(crate) fn check(bytes: &[u8], kind: Kind, keys: Option<&ServerKeyRing>) -> R
         (Kind::Auto, Value::Object(object)) if object.contains_key("events") => Kind::Room,
         (Kind::Auto, Value::Object(object)) if object.contains_key("auth_events") => Kind::Event,
         (Kind::Auto, Value::Object(_)) => Kind::Lpdu,
-        (Kind::Auto, _) => return Err(CheckError::Form("an event is an object, a room is an array of events")),
+        (Kind::Auto, _) => {
+            return Err(CheckError::Form("an event is an object, a room is an array of events"));
+        }
         (kind, _) => kind,
     };
     match (kind, value) {
@@ -182,7 +184,8 @@ impl Checked {
             JsonError::Syntax(error) => {
                 Remark::fault(format!("line {}, column {}: {error}", error.line(), error.column()))
             }
-            error => Remark::fault(error.to_string()).help("every JSON reader has to read an event alike: RFC 8785"),
+            error => Remark::fault(error.to_string())
+                .help("every JSON reader has to read an event alike: RFC 8785"),
         };
         Self::of(kind, Vec::new(), 0, vec![remark.requires("LM-04/7/2")])
     }

@@ -71,7 +71,8 @@ impl<'k> Room<'k> {
         let pdu = pdu.map_err(|error| described(shape(&error), &object))?;
         let (create, remarks) = verify(pdu, &object, keys).map_err(|remark| described(remark, &object))?;
         let event = create.event();
-        let version = auth::authorise_create(event.event(), event.auth_events(), event.prev_events(), versions);
+        let version =
+            auth::authorise_create(event.event(), event.auth_events(), event.prev_events(), versions);
         let version = version.map_err(|refusal| described(refused(&refusal), &object))?;
         let (room_id, prev) = (event.event().room_id().clone(), event.id().clone());
         let (hub, listed) = (event.event().sender_server().clone(), vec![prev.to_string()]);
@@ -152,7 +153,9 @@ fn refused(refusal: &Refusal) -> Remark {
 fn soft_failed(complaint: &Refusal) -> Remark {
     let mut remark = refused(complaint).help("participants soft-fail the event");
     if complaint.rule == Rule::Mls(MlsRule::Lifetime) {
-        remark = Remark::note("its MLS group has leaves whose lifetime is over by now, and cannot be checked any more");
+        remark = Remark::note(
+            "its MLS group has leaves whose lifetime is over by now, and cannot be checked any more",
+        );
     }
     remark
 }

@@ -19,7 +19,9 @@ fn key(seed: u8) -> SigningKey {
 }
 
 fn keys() -> Value {
-    let published = |name: &str, seed| Value::Object(ServerKeys::publish(&server(name), &key(seed), TS).as_object().clone());
+    let published = |name: &str, seed| {
+        Value::Object(ServerKeys::publish(&server(name), &key(seed), TS).as_object().clone())
+    };
     json!([published("hub.example", 1), published("part.example", 2)])
 }
 
@@ -28,7 +30,8 @@ fn room() -> (Vec<Value>, Value) {
     let versions = RoomVersions::lm_04();
     let hub_name = server("hub.example");
     let id = RoomId::parse("!room:hub.example").unwrap();
-    let (alice, bob) = (UserId::new("alice", &hub_name).unwrap(), UserId::new("bob", &server("part.example")).unwrap());
+    let (alice, bob) =
+        (UserId::new("alice", &hub_name).unwrap(), UserId::new("bob", &server("part.example")).unwrap());
     let draft = |sender: &UserId, kind: &str, state_key: Option<&str>, content: Value| Draft {
         room_id: id.clone(),
         kind: kind.to_owned(),
@@ -47,7 +50,8 @@ fn room() -> (Vec<Value>, Value) {
     let own = |draft: Draft| Proposal::of_own(draft, &version).unwrap();
     let lpdu_of = |draft: Draft| draft.into_lpdu(&hub_name, &key(2), &version).unwrap();
     let ring = read_keys(keys().to_string().as_bytes()).unwrap();
-    let verified = |bytes: &[u8]| Proposal::of_lpdu(Lpdu::parse(bytes, &version).unwrap().verify(&ring).unwrap());
+    let verified =
+        |bytes: &[u8]| Proposal::of_lpdu(Lpdu::parse(bytes, &version).unwrap().verify(&ring).unwrap());
     let message = lpdu_of(draft(&bob, "m.room.message", None, json!({"body": "hello"})));
     for proposal in [
         own(Draft::member(id.clone(), &alice, &alice, Membership::Join, TS)),
@@ -168,7 +172,9 @@ fn without_keys_hashes_are_checked_and_signatures_are_not() {
 #[test]
 fn documents_that_are_nothing_of_the_kind() {
     let ring = ServerKeyRing::new();
-    for (text, kind) in [("1", Kind::Auto), ("[]", Kind::Room), ("{}", Kind::Room), ("[]", Kind::Event), ("[1]", Kind::Room)] {
+    for (text, kind) in
+        [("1", Kind::Auto), ("[]", Kind::Room), ("{}", Kind::Room), ("[]", Kind::Event), ("[1]", Kind::Room)]
+    {
         assert!(check(text.as_bytes(), kind, Some(&ring)).is_err(), "{text}");
     }
     let checked = check(b"{\"a\": 1,\n x}", Kind::Auto, Some(&ring)).unwrap();

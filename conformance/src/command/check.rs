@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::output::print;
 use crate::check::{Checked, Kind, Remark, Severity, check, read_keys};
+use crate::output::print;
 use crate::{FAILED, USAGE};
 
 /// Check an event, an LPDU or a whole room, without any server.

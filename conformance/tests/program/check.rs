@@ -13,7 +13,8 @@ fn dumped(folder: &std::path::Path) -> (String, String, Vec<Value>) {
     let serving = Serving::start(&data, "localhost:9", "127.0.0.1:0", &[]);
     let settings = json!({"creator": "alice", "name": "dumped", "encrypted": true});
     let room = serving.control("POST", "/rooms", Some(&settings)).1;
-    let events = serving.control("GET", &format!("/rooms/{}/events", segment(&room)), None).1["events"].clone();
+    let events =
+        serving.control("GET", &format!("/rooms/{}/events", segment(&room)), None).1["events"].clone();
     // The keys are taken from the data folder: the test speaks no TLS.
     let line = std::fs::read_to_string(data.join("signing.key")).unwrap();
     let (id, seed) = line.trim().split_once(' ').unwrap();
@@ -54,7 +55,8 @@ fn a_dumped_room_is_accepted_and_a_changed_one_is_not() {
 fn a_document_comes_from_standard_input() {
     let folder = tempfile::tempdir().unwrap();
     let (_, keys, events) = dumped(folder.path());
-    let mut child = mimi(&["check", "--keys", &keys]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        mimi(&["check", "--keys", &keys]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(events[0].to_string().as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(code(&output), 0, "{}", text(&output.stdout));

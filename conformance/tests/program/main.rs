@@ -48,11 +48,11 @@ struct Serving {
 impl Serving {
     /// Starts a server in a folder, with a control API, and waits for its line.
     fn start(data: &Path, name: &str, listen: &str, more: &[&str]) -> Self {
-        let mut arguments = vec!["serve", "--server-name", name, "--listen", listen, "--control", "127.0.0.1:0"];
+        let mut arguments =
+            vec!["serve", "--server-name", name, "--listen", listen, "--control", "127.0.0.1:0"];
         arguments.extend(["--data-dir", data.to_str().unwrap()]);
         arguments.extend(more);
-        let mut child =
-            mimi(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = mimi(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         Self { child, ready: serde_json::from_str(&line).unwrap() }
@@ -63,7 +63,8 @@ impl Serving {
     }
 
     fn signal(&self, signal: &str) {
-        let sent = Command::new("sh").args(["-c", &format!("kill {signal} {}", self.child.id())]).status().unwrap();
+        let sent =
+            Command::new("sh").args(["-c", &format!("kill {signal} {}", self.child.id())]).status().unwrap();
         assert!(sent.success());
     }
 

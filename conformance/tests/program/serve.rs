@@ -24,15 +24,19 @@ fn it_says_when_it_is_ready_and_ends_on_sigterm() {
 fn a_configuration_file_does_as_well() {
     let folder = tempfile::tempdir().unwrap();
     let (config, data) = (folder.path().join("mimi.toml"), folder.path().join("data"));
-    std::fs::write(&config, format!("server-name = \"localhost:9\"\ndata-dir = {data:?}\nlisten = \"127.0.0.1:0\"\n"))
-        .unwrap();
+    std::fs::write(
+        &config,
+        format!("server-name = \"localhost:9\"\ndata-dir = {data:?}\nlisten = \"127.0.0.1:0\"\n"),
+    )
+    .unwrap();
     let mut child = mimi(&["serve", "--config", config.to_str().unwrap()])
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line)
+        .unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     let ready: Value = serde_json::from_str(&line).unwrap();
@@ -54,7 +58,10 @@ fn a_wrong_configuration_ends_with_2_and_says_why() {
         (vec!["--server-name", "127.0.0.1", "--listen", "127.0.0.1:0"], "IP address"),
         (vec!["--server-name", "localhost", "--listen", "somewhere"], "--listen"),
         (vec!["--server-name", "localhost", "--listen", "127.0.0.1:0", "--control", "0.0.0.0:0"], "loopback"),
-        (vec!["--server-name", "localhost", "--listen", "127.0.0.1:0", "--ca", "/nowhere.pem"], "/nowhere.pem"),
+        (
+            vec!["--server-name", "localhost", "--listen", "127.0.0.1:0", "--ca", "/nowhere.pem"],
+            "/nowhere.pem",
+        ),
         (vec!["--server-name", "localhost", "--listen", "127.0.0.1:0", "--tls-cert", "x.pem"], "--tls-key"),
         (vec!["--server-name", "localhost", "--listen", "127.0.0.1:0", "--resolve", "x"], "NAME=IP:PORT"),
         (vec!["--config", "/nowhere.toml"], "/nowhere.toml"),
@@ -70,7 +77,8 @@ fn two_servers_do_not_share_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let _first = Serving::start(folder.path(), "localhost:9", "127.0.0.1:0", &[]);
     let data = folder.path().to_str().unwrap();
-    let second = output(&["serve", "--server-name", "localhost:9", "--listen", "127.0.0.1:0", "--data-dir", data]);
+    let second =
+        output(&["serve", "--server-name", "localhost:9", "--listen", "127.0.0.1:0", "--data-dir", data]);
     assert_eq!(code(&second), 2, "{}", text(&second.stderr));
 }
 
@@ -85,7 +93,8 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
         if round == 0 {
             room = serving.control("POST", "/rooms", Some(&json!({"creator": "alice"}))).1;
         }
-        let (address, path) = (serving.address("control"), format!("/control/v1/rooms/{}/events", segment(&room)));
+        let (address, path) =
+            (serving.address("control"), format!("/control/v1/rooms/{}/events", segment(&room)));
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {

@@ -1,6 +1,8 @@
 //! Commits against memberships (LM-04 §4.3, reading R28).
 
-use mimi_mls::{Change, CommitError, DeviceAddress, GroupTracker, KeyPackageError, PeerFault, StagedChange, Suite};
+use mimi_mls::{
+    Change, CommitError, DeviceAddress, GroupTracker, KeyPackageError, PeerFault, StagedChange, Suite,
+};
 
 use super::CommitContent;
 use crate::auth::{Because, Membership, MlsRule, Refusal};

@@ -112,7 +112,11 @@ impl Place {
 
     async fn list(&self, room: &RoomId) -> Vec<Value> {
         let list = self.node().list(room, 0, 1_000).await.unwrap();
-        list.map(|(events, _)| events).unwrap_or_default().iter().map(|e| serde_json::from_slice(e).unwrap()).collect()
+        list.map(|(events, _)| events)
+            .unwrap_or_default()
+            .iter()
+            .map(|e| serde_json::from_slice(e).unwrap())
+            .collect()
     }
 
     async fn words(&self, room: &RoomId) -> Vec<String> {
@@ -228,7 +232,8 @@ async fn invites_cross_servers_and_can_be_turned_down() {
     assert_eq!((&item["type"], &item["room_id"]), (&json!("invite"), &json!(room)));
     c.node().change_membership(&room, &carol, &carol, Membership::Leave, None, &[]).await.unwrap();
     assert_eq!(hub.node().summary(&room).await.unwrap().unwrap().members[carol.as_str()], "leave");
-    let joined = c.node().change_membership(&room, &carol, &carol, Membership::Join, None, &[hub.name.clone()]).await;
+    let joined =
+        c.node().change_membership(&room, &carol, &carol, Membership::Join, None, &[hub.name.clone()]).await;
     assert_eq!(joined.unwrap_err().to_api().status(), 403);
 }
 
@@ -239,7 +244,8 @@ async fn a_refused_event_comes_back_to_its_sender() {
     let room = hub.create("public").await;
     b.join(&room, "bob", &hub).await;
     let bob = b.user("bob");
-    let sent = b.node().send_event(&room, &bob, "m.room.name", Some(String::new()), Object::new()).await.unwrap();
+    let sent =
+        b.node().send_event(&room, &bob, "m.room.name", Some(String::new()), Object::new()).await.unwrap();
     let Sent::Lpdu(lpdu_id) = sent else { panic!("{sent:?}") };
     let deadline = Instant::now() + PATIENCE;
     let item: Value = loop {
@@ -271,7 +277,11 @@ async fn many_users_write_to_many_rooms_at_once() {
             writers.spawn(async move {
                 for number in 0..10 {
                     let words = format!("{index} {writer} {number}");
-                    if writer % 2 == 0 { hub.say(&room, "alice", &words).await } else { b.say(&room, "bob", &words).await };
+                    if writer % 2 == 0 {
+                        hub.say(&room, "alice", &words).await
+                    } else {
+                        b.say(&room, "bob", &words).await
+                    };
                 }
             });
         }
