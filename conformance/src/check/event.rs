@@ -10,21 +10,21 @@ use serde_json::Value;
 use super::{Checked, Kind, Remark};
 
 /// Checks a whole event by itself: its shape, its hashes, its signatures.
-pub(super) fn check_pdu(object: Object, keys: Option<&ServerKeyRing>) -> Checked {
+pub(super) fn check_pdu(object: &Object, keys: Option<&ServerKeyRing>) -> Checked {
     let versions = RoomVersions::lm_04();
     let version = versions.default_version();
-    let id = reference_id(&object, version).to_string();
+    let id = reference_id(object, version).to_string();
     let mut remarks = Vec::new();
     match (keys, Pdu::from_object(object.clone(), version)) {
         (_, Err(error)) => remarks.push(shape(&error)),
-        (Some(keys), Ok(pdu)) => match verify(pdu, &object, keys) {
+        (Some(keys), Ok(pdu)) => match verify(pdu, object, keys) {
             Ok((_, found)) => remarks.extend(found),
-            Err(remark) => remarks.push(remark),
+            Err(remark) => remarks.push(*remark),
         },
         (None, Ok(_)) => {
             let mut redacted = object.clone();
             redact(&mut redacted, &version.redaction);
-            remarks.extend(hashes(&object, &redacted));
+            remarks.extend(hashes(object, &redacted));
             remarks
                 .push(Remark::note("signatures were not checked").help("give the servers' keys with --keys"));
         }
@@ -33,10 +33,10 @@ pub(super) fn check_pdu(object: Object, keys: Option<&ServerKeyRing>) -> Checked
 }
 
 /// Checks an LPDU by itself: its shape, its hash, its signature.
-pub(super) fn check_lpdu(object: Object, keys: Option<&ServerKeyRing>) -> Checked {
+pub(super) fn check_lpdu(object: &Object, keys: Option<&ServerKeyRing>) -> Checked {
     let versions = RoomVersions::lm_04();
     let version = versions.default_version();
-    let id = reference_id(&object, version).to_string();
+    let id = reference_id(object, version).to_string();
     let mut remarks = Vec::new();
     match Lpdu::from_object(object.clone(), version) {
         Err(error) => remarks.push(shape(&error)),
@@ -46,7 +46,7 @@ pub(super) fn check_lpdu(object: Object, keys: Option<&ServerKeyRing>) -> Checke
                     Remark::fault("it names no `hub_server`, so that no hub takes it").requires("R10");
                 remarks.push(remark.help("name the hub of the room"));
             }
-            remarks.extend(lpdu_hash(&object));
+            remarks.extend(lpdu_hash(object));
             match keys.map(|keys| lpdu.verify(keys)) {
                 None => {
                     let note = Remark::note("the signature was not checked");
@@ -65,8 +65,8 @@ pub(super) fn verify(
     pdu: Pdu,
     original: &Object,
     keys: &impl KeyRing,
-) -> Result<(VerifiedPdu, Vec<Remark>), Remark> {
-    let verified = pdu.verify(keys).map_err(|error| signature(&error))?;
+) -> Result<(VerifiedPdu, Vec<Remark>), Box<Remark>> {
+    let verified = pdu.verify(keys).map_err(|error| Box::new(signature(&error)))?;
     let remarks = match verified.integrity() {
         Integrity::Intact => Vec::new(),
         Integrity::Redacted => hashes(original, verified.event().event().as_object()),

@@ -133,8 +133,8 @@ pub(crate) fn check(bytes: &[u8], kind: Kind, keys: Option<&ServerKeyRing>) -> R
             Some(Value::Array(events)) => room::check(events, keys.ok_or(CheckError::RoomWithoutKeys)?),
             _ => Err(CheckError::Form("a room is an array of events, from m.room.create on")),
         },
-        (Kind::Event, Value::Object(object)) => Ok(event::check_pdu(object, keys)),
-        (Kind::Lpdu, Value::Object(object)) => Ok(event::check_lpdu(object, keys)),
+        (Kind::Event, Value::Object(object)) => Ok(event::check_pdu(&object, keys)),
+        (Kind::Lpdu, Value::Object(object)) => Ok(event::check_lpdu(&object, keys)),
         (Kind::Room, _) => Err(CheckError::Form("a room is an array of events, from m.room.create on")),
         _ => Err(CheckError::Form("an event is a JSON object")),
     }

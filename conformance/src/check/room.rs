@@ -37,16 +37,16 @@ pub(super) fn check(events: Vec<Value>, keys: &ServerKeyRing) -> Result<Checked,
         objects.iter().map(|object| reference_id(object, any_version(&versions)).to_string()).collect();
     let mut objects = objects.into_iter();
     let first = objects.next().ok_or(CheckError::Form("the list is empty"))?;
-    let mut room = match Room::begin(first, keys, &versions) {
+    let mut room = match Room::begin(&first, keys, &versions) {
         Ok(room) => room,
         Err(remark) => {
             let rest = Remark::note("the events after it were not checked");
-            return Ok(Checked::of(Kind::Room, ids, 1, vec![at(remark, 0), rest]));
+            return Ok(Checked::of(Kind::Room, ids, 1, vec![at(*remark, 0), rest]));
         }
     };
     for (index, object) in objects.enumerate() {
         let index = index.saturating_add(1);
-        if !room.next(index, object) {
+        if !room.next(index, &object) {
             let left = total.saturating_sub(index).saturating_sub(1);
             if left > 0 {
                 room.remarks.push(Remark::note(format!("the {left} events after it were not checked")));
@@ -65,29 +65,31 @@ fn at(mut remark: Remark, index: usize) -> Remark {
 
 impl<'k> Room<'k> {
     /// The first event makes the room.
-    fn begin(object: Object, keys: &'k ServerKeyRing, versions: &RoomVersions) -> Result<Self, Remark> {
-        let described = |remark: Remark, object: &Object| describe(remark, object, any_version(versions));
+    fn begin(object: &Object, keys: &'k ServerKeyRing, versions: &RoomVersions) -> Result<Self, Box<Remark>> {
+        let described = |remark: Remark| describe(remark, object, any_version(versions));
+        let refusal = |remark: Remark| Box::new(described(remark));
         let pdu = Pdu::from_object(object.clone(), any_version(versions));
-        let pdu = pdu.map_err(|error| described(shape(&error), &object))?;
-        let (create, remarks) = verify(pdu, &object, keys).map_err(|remark| described(remark, &object))?;
+        let pdu = pdu.map_err(|error| refusal(shape(&error)))?;
+        let (create, remarks) = verify(pdu, object, keys).map_err(|remark| refusal(*remark))?;
         let event = create.event();
         let version =
             auth::authorise_create(event.event(), event.auth_events(), event.prev_events(), versions);
-        let version = version.map_err(|refusal| described(refused(&refusal), &object))?;
+        let version = version.map_err(|error| refusal(refused(&error)))?;
         let (room_id, prev) = (event.event().room_id().clone(), event.id().clone());
         let (hub, listed) = (event.event().sender_server().clone(), vec![prev.to_string()]);
         let version = Arc::clone(version);
-        let broken = |error: mimi_linearized::participant::SnapshotError| Remark::fault(error.to_string());
+        let broken =
+            |error: mimi_linearized::participant::SnapshotError| Box::new(Remark::fault(error.to_string()));
         let snapshot = Snapshot::new(&room_id, vec![create], Vec::new(), prev).map_err(broken)?;
         let participant = Participant::start(snapshot, &hub, versions).map_err(broken)?;
-        let remarks = remarks.into_iter().map(|remark| at(described(remark, &object), 0)).collect();
+        let remarks = remarks.into_iter().map(|remark| at(described(remark), 0)).collect();
         Ok(Self { keys, version, participant, listed, remarks })
     }
 
     /// Checks the event at `index`. Returns whether those after it can be checked.
-    fn next(&mut self, index: usize, object: Object) -> bool {
+    fn next(&mut self, index: usize, object: &Object) -> bool {
         let version = Arc::clone(&self.version);
-        let remark = |remark: Remark| at(describe(remark, &object, &version), index);
+        let remark = |remark: Remark| at(describe(remark, object, &version), index);
         let pdu = match Pdu::from_object(object.clone(), &self.version) {
             Ok(pdu) => pdu,
             Err(error) => {
@@ -95,10 +97,10 @@ impl<'k> Room<'k> {
                 return false;
             }
         };
-        let (verified, found) = match verify(pdu, &object, self.keys) {
+        let (verified, found) = match verify(pdu, object, self.keys) {
             Ok(verified) => verified,
             Err(found) => {
-                self.remarks.push(remark(found));
+                self.remarks.push(remark(*found));
                 return false;
             }
         };

@@ -97,7 +97,7 @@ mod tests {
         let id = KeyId::ed25519("1").unwrap();
         let key = SigningKey::from_seed(id.clone(), &[1; 32]).verify_key();
         let mut ring = ServerKeyRing::new();
-        let mut until = |ring: &mut ServerKeyRing, until, retired| {
+        let until = |ring: &mut ServerKeyRing, until, retired| {
             ring.put(&server, &id, Known { key, until, retired });
             (0..200).rev().find(|at| ring.standing(&server, &id, *at) == KeyStanding::Valid(key))
         };

@@ -232,8 +232,10 @@ async fn invites_cross_servers_and_can_be_turned_down() {
     assert_eq!((&item["type"], &item["room_id"]), (&json!("invite"), &json!(room)));
     c.node().change_membership(&room, &carol, &carol, Membership::Leave, None, &[]).await.unwrap();
     assert_eq!(hub.node().summary(&room).await.unwrap().unwrap().members[carol.as_str()], "leave");
-    let joined =
-        c.node().change_membership(&room, &carol, &carol, Membership::Join, None, &[hub.name.clone()]).await;
+    let joined = c
+        .node()
+        .change_membership(&room, &carol, &carol, Membership::Join, None, std::slice::from_ref(&hub.name))
+        .await;
     assert_eq!(joined.unwrap_err().to_api().status(), 403);
 }
 
