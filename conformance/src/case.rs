@@ -17,8 +17,7 @@ pub(crate) enum Need {
 }
 
 /// What the target is in a case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// The hub of a room.
     Hub,
@@ -26,6 +25,17 @@ pub(crate) enum Role {
     Participant,
     /// A server, whatever its rooms are.
     Server,
+}
+
+impl Role {
+    /// Its name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Hub => "hub",
+            Self::Participant => "participant",
+            Self::Server => "server",
+        }
+    }
 }
 
 /// A case while it runs.
@@ -54,6 +64,11 @@ impl Case {
     pub(crate) fn section(&self) -> &'static str {
         self.id.split_once('/').map_or(self.id, |(section, _)| section)
     }
+}
+
+/// Where a section is in the draft: `12.10` is after `12.9`.
+pub(crate) fn place(section: &str) -> Vec<u32> {
+    section.split('.').map(|part| part.parse().unwrap_or(u32::MAX)).collect()
 }
 
 /// Why a case did not simply pass.
@@ -89,6 +104,38 @@ macro_rules! check {
     };
 }
 pub(crate) use check;
+
+/// A case that needs nothing but federation.
+macro_rules! case {
+    ($level:ident, $role:ident, $id:literal, $title:literal, [$($covers:literal),+ $(,)?], $run:path $(,)?) => {
+        $crate::case::Case {
+            id: $id,
+            title: $title,
+            level: $crate::catalogue::Level::$level,
+            role: $crate::case::Role::$role,
+            covers: &[$($covers),+],
+            needs: &[],
+            run: |ctx| Box::pin($run(ctx)),
+        }
+    };
+}
+pub(crate) use case;
+
+/// A case that drives the target through the control API.
+macro_rules! driven_case {
+    ($level:ident, $role:ident, $id:literal, $title:literal, [$($covers:literal),+ $(,)?], $run:path $(,)?) => {
+        $crate::case::Case {
+            id: $id,
+            title: $title,
+            level: $crate::catalogue::Level::$level,
+            role: $crate::case::Role::$role,
+            covers: &[$($covers),+],
+            needs: &[$crate::case::Need::Control],
+            run: |ctx| Box::pin($run(ctx)),
+        }
+    };
+}
+pub(crate) use driven_case;
 
 /// What came of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mimi_linearized::id::{RoomId, UserId};
+use mimi_transport::client::{ClientError, Response};
+use mimi_transport::tls::{ClientOffer, ServerCertificate};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -57,6 +59,24 @@ impl Context {
     /// Starts a server of the suite.
     pub(crate) async fn peer(&self) -> Result<Peer, Finding> {
         Peer::start(&self.environment, &self.recorder).await
+    }
+
+    /// Starts a server of the suite with a certificate of its own.
+    pub(crate) async fn peer_with(&self, certificate: &ServerCertificate) -> Result<Peer, Finding> {
+        Peer::start_with(&self.environment, &self.recorder, certificate).await
+    }
+
+    /// Sends a request that is not signed over a connection that offers these versions of TLS and HTTP. The error is
+    /// the target's refusal to talk, or the network's.
+    pub(crate) async fn probe(
+        &self,
+        offer: ClientOffer,
+        ask: Ask,
+    ) -> Result<Result<Response, ClientError>, Finding> {
+        let environment = &self.environment;
+        let client = environment.probe(offer)?;
+        let name = &environment.target.name;
+        Ok(wire::attempt(&client, &self.recorder, "(unsigned)", name, ask).await)
     }
 
     /// Sends a request that is not signed.
@@ -144,6 +164,18 @@ impl Context {
             }
             self.pause(deadline, what).await?;
         }
+    }
+
+    /// Asks again and again until the answer is yes.
+    pub(crate) async fn until<F>(&self, what: &str, is: impl Fn() -> F + Send) -> Result<(), Finding>
+    where
+        F: Future<Output = Result<bool, Finding>> + Send,
+    {
+        let deadline = Instant::now() + PATIENCE;
+        while !is().await? {
+            self.pause(deadline, what).await?;
+        }
+        Ok(())
     }
 
     /// Waits for an event in a room's list on the target.

@@ -13,7 +13,8 @@ use mimi_transport::clock;
 use mimi_transport::keys::KEY_PATH;
 use mimi_transport::resolve::{AddressPolicy, Resolver, StaticEntry};
 use mimi_transport::tls::{
-    ClientOffer, DevCa, DevCaError, Roots, ServerCertificate, TlsError, client_config,
+    ClientOffer, DevCa, DevCaError, HttpVersions, Roots, ServerCertificate, TlsError, TlsVersions,
+    client_config,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -127,6 +128,11 @@ impl Ports {
         Ok(Self { host: host.to_owned(), listen, range, used: Mutex::default() })
     }
 
+    /// The host name of the suite's servers.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The name and the listener of a new server.
     pub(crate) async fn take(&self) -> std::io::Result<(ServerName, TcpListener)> {
         let listener = match self.range {
@@ -199,7 +205,9 @@ impl Environment {
         resolve: Vec<StaticEntry>,
         seed: u64,
     ) -> Result<Arc<Self>, TlsError> {
-        let client = probe(&setup, &resolve, &target.name, ClientOffer::default())?;
+        // What the target negotiates is judged by cases of its own; the others go on with it (reading R26).
+        let offer = ClientOffer { tls: TlsVersions::Tls12AndTls13, http: HttpVersions::Http2AndHttp11 };
+        let client = probe(&setup, &resolve, &target.name, offer)?;
         let (versions, target_keys) = (RoomVersions::lm_04(), OnceCell::new());
         Ok(Arc::new(Self { target, setup, ports, resolve, seed, versions, client, target_keys }))
     }

@@ -10,6 +10,8 @@ use serde_json::Value;
 const KEPT: usize = 40;
 /// How much of a body that is not JSON is kept, in bytes.
 const KEPT_TEXT: usize = 4_096;
+/// The largest body of JSON that is kept whole, in bytes: more than the largest sound transaction has.
+const KEPT_JSON: usize = 8 * 1024 * 1024;
 
 /// A request and its answer.
 #[derive(Debug, Clone, Serialize)]
@@ -63,7 +65,8 @@ pub(crate) fn body(bytes: &[u8]) -> Value {
     if bytes.is_empty() {
         return Value::Null;
     }
-    serde_json::from_slice(bytes).unwrap_or_else(|_| {
+    let json = if bytes.len() <= KEPT_JSON { serde_json::from_slice(bytes).ok() } else { None };
+    json.unwrap_or_else(|| {
         let shown = bytes.get(..KEPT_TEXT).unwrap_or(bytes);
         Value::String(String::from_utf8_lossy(shown).into_owned())
     })

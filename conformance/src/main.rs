@@ -8,6 +8,7 @@ mod command;
 mod context;
 mod environment;
 mod evidence;
+mod forgery;
 mod mls;
 mod output;
 mod peer;

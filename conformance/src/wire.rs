@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use mimi_linearized::id::ServerName;
 use mimi_linearized::json::canonical;
-use mimi_transport::client::{CallLimits, ClientError, FederationClient, RawRequest};
+use mimi_transport::client::{CallLimits, ClientError, FederationClient, RawRequest, Response};
 use serde_json::Value;
 
 use crate::case::Finding;
@@ -41,8 +41,6 @@ pub(crate) struct Reply {
     pub(crate) headers: HeaderMap,
     /// The body, as JSON; `Null` if it is none.
     pub(crate) body: Value,
-    /// What was spoken.
-    pub(crate) http: http::Version,
 }
 
 impl Ask {
@@ -91,6 +89,27 @@ impl Reply {
         Err(Finding::Fault(format!("{what} is to be answered {status} {errcode}, the answer was {got}")))
     }
 
+    /// Whether the target refused the request as the caller's fault: an error of the 4xx kind with an errcode.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.status.is_client_error() && !self.errcode().is_empty()
+    }
+
+    /// Checks that the reply is a refusal, whichever.
+    pub(crate) fn expect_refusal(&self, what: &str) -> Result<(), Finding> {
+        if self.is_refusal() {
+            return Ok(());
+        }
+        let got = format!("{} {}", self.status.as_u16(), self.errcode());
+        Err(Finding::Fault(format!("{what} is to be refused, the answer was {got}")))
+    }
+
+    /// Whether the reply says that it is JSON. A parameter, such as a charset, does not matter.
+    pub(crate) fn says_json(&self) -> bool {
+        let content_type = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let kind = content_type.and_then(|text| text.split(';').next()).map(str::trim);
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
+    }
+
     /// Checks that the reply is a success, and returns the body.
     pub(crate) fn expect_ok(&self, what: &str) -> Result<&Value, Finding> {
         if self.status == StatusCode::OK {
@@ -122,13 +141,30 @@ pub(crate) async fn exchange(
     Ok(reply)
 }
 
-async fn once(
+/// Sends a request once, and writes down what happened. A 429 is an answer like any other.
+pub(crate) async fn once(
     client: &FederationClient,
     recorder: &Recorder,
     from: &str,
     to: &ServerName,
     ask: Ask,
 ) -> Result<Reply, Finding> {
+    let response = attempt(client, recorder, from, to, ask).await.map_err(|error| no_answer(&error))?;
+    Ok(Reply {
+        status: response.status,
+        body: serde_json::from_slice(&response.body).unwrap_or_default(),
+        headers: response.headers,
+    })
+}
+
+/// Sends a request once and writes down what happened, also if nothing comes back.
+pub(crate) async fn attempt(
+    client: &FederationClient,
+    recorder: &Recorder,
+    from: &str,
+    to: &ServerName,
+    ask: Ask,
+) -> Result<Response, ClientError> {
     let mut exchange = Exchange {
         between: format!("suite {from} -> target {to}"),
         method: ask.method.to_string(),
@@ -141,24 +177,15 @@ async fn once(
     let Ask { method, target, headers, body } = ask;
     let limits = CallLimits { timeout: TIMEOUT, ..CallLimits::default() };
     let result = client.send_raw(to, RawRequest { method, target, headers, body }, limits).await;
-    let reply = match result {
+    match &result {
         Ok(response) => {
             exchange.status = Some(response.status.as_u16());
             exchange.answer = evidence::body(&response.body);
-            Ok(Reply {
-                status: response.status,
-                body: serde_json::from_slice(&response.body).unwrap_or_default(),
-                headers: response.headers,
-                http: response.http_version,
-            })
         }
-        Err(error) => {
-            exchange.answer = Value::String(error.to_string());
-            Err(no_answer(&error))
-        }
-    };
+        Err(error) => exchange.answer = Value::String(error.to_string()),
+    }
     recorder.record(exchange);
-    reply
+    result
 }
 
 fn no_answer(error: &ClientError) -> Finding {

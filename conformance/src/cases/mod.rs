@@ -1,14 +1,15 @@
-//! The cases, by section of the draft.
+//! The cases, in folders by what they are about.
 
-mod authorization;
-mod devices;
-mod lifecycle;
-mod mls;
+mod federation;
+mod rooms;
 mod steps;
 
-use crate::case::Case;
+use crate::case::{Case, place};
 
 /// Every case, in the order of the draft.
 pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
-    [lifecycle::CASES, mls::CASES, authorization::CASES, devices::CASES].into_iter().flatten()
+    let files = [rooms::CASES, federation::CASES];
+    let mut cases: Vec<_> = files.into_iter().flatten().copied().flatten().collect();
+    cases.sort_by_key(|case| place(case.section()));
+    cases.into_iter()
 }

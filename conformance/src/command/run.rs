@@ -16,11 +16,11 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::case::Case;
 use crate::cases;
-use crate::catalogue::Level;
+use crate::catalogue::{Catalogue, Level};
 use crate::environment::{Environment, PeerCertificate, Ports, Setup};
 use crate::output::print;
 use crate::preflight;
-use crate::report::{Progress, Report, SuiteInfo, Summary, TargetInfo, print_summary};
+use crate::report::{Progress, Report, SuiteInfo, Summary, TargetInfo, summary};
 use crate::runner;
 use crate::target::{Control, Embedded, Target};
 use crate::{FAILED, UNREACHABLE, USAGE};
@@ -178,7 +178,8 @@ impl RunArguments {
         }
         if self.list {
             for case in selected {
-                print(&format!("{:<6} {:<40} {}\n", case.level.as_str(), case.id, case.title));
+                let (level, role) = (case.level.as_str(), case.role.as_str());
+                print(&format!("{level:<6} {role:<11} {:<44} {}\n", case.id, case.title));
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -297,7 +298,8 @@ impl RunArguments {
 
     fn publish(&self, report: &Report) -> Result<ExitCode, Refusal> {
         let to_stdout = self.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
-        let summary = print_summary(report);
+        let catalogue = Catalogue::read().map_err(|error| usage(format!("the catalogue: {error}")))?;
+        let summary = summary(report, &catalogue);
         if to_stdout {
             eprint!("{summary}");
         } else {

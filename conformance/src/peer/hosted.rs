@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Method;
-use mimi_linearized::event::{Draft, Lpdu, RoomEvent};
+use mimi_linearized::event::{Draft, Lpdu, RoomEvent, StrippedEvent};
 use mimi_linearized::hub::{Hub, Proposal};
-use mimi_linearized::id::{EventId, RoomId, ServerName};
+use mimi_linearized::id::{EventId, RoomId, ServerName, UserId};
 use mimi_linearized::json::Object;
 use mimi_linearized::signing::{ServerKeyRing, SigningKey};
 use mimi_linearized::version::RoomVersion;
@@ -22,12 +22,12 @@ pub(crate) struct HostedRoom {
     pub(crate) id: RoomId,
     name: ServerName,
     version: Arc<RoomVersion>,
-    keys: ServerKeyRing,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    keys: ServerKeyRing,
     hub: Hub,
     list: Vec<Arc<RoomEvent>>,
 }
@@ -50,6 +50,18 @@ impl HostedRoom {
     /// The id of the state event in a slot.
     pub(crate) fn state_id(&self, kind: &str, state_key: &str) -> Option<EventId> {
         self.lock().hub.room().state().current(kind, state_key).map(|event| event.id().clone())
+    }
+
+    /// The events that an event of this user cites, if it is no membership event (LM-04 §5.2.1).
+    pub(crate) fn cites(&self, sender: &UserId) -> Vec<EventId> {
+        let slots = [("m.room.create", ""), ("m.room.power_levels", ""), ("m.room.member", sender.as_str())];
+        slots.into_iter().filter_map(|(kind, key)| self.state_id(kind, key)).collect()
+    }
+
+    /// Takes another server of the suite for a participant, whose signatures count.
+    pub(crate) fn admit(&self, participant: &Peer) {
+        let key = &participant.key;
+        self.lock().keys.insert(&participant.name, key.id(), key.verify_key(), i64::MAX);
     }
 
     /// Appends an event of the hub's own user, as the rules allow it.
@@ -75,17 +87,33 @@ impl HostedRoom {
         let id = mimi_linearized::event::reference_id(&object, &self.version).to_string();
         let accept = || {
             let lpdu = Lpdu::from_object(object, &self.version).map_err(|error| error.to_string())?;
-            let verified = lpdu.verify(&self.keys).map_err(|error| error.to_string())?;
+            let verified = lpdu.verify(&self.lock().keys).map_err(|error| error.to_string())?;
             self.seal(Proposal::of_lpdu(verified), key)
         };
         accept().map_err(|error| (id, error))
     }
 
-    pub(super) fn make_join(&self, user: &str) -> Response {
-        let template = json!({
-            "type": "m.room.member", "state_key": user, "sender": user, "content": {"membership": "join"},
+    fn template(&self, user: &str, membership: &str) -> Value {
+        json!({
+            "type": "m.room.member", "state_key": user, "sender": user, "content": {"membership": membership},
             "room_id": self.id, "hub_server": self.name
-        });
+        })
+    }
+
+    pub(super) fn make_join(&self, user: &str) -> Response {
+        self.both_forms(self.template(user, "join"))
+    }
+
+    pub(super) fn make_knock(&self, user: &str) -> Response {
+        self.both_forms(self.template(user, "knock"))
+    }
+
+    pub(super) fn make_leave(&self, user: &str) -> Response {
+        Response::ok(json!({"event": self.template(user, "leave"), "room_version": self.version.id}))
+    }
+
+    /// An answer that is a template and has it under `event` too (reading R22).
+    fn both_forms(&self, template: Value) -> Response {
         let mut answer = template.clone();
         if let Some(answer) = answer.as_object_mut() {
             answer.insert("event".to_owned(), template);
@@ -108,6 +136,26 @@ impl HostedRoom {
                     |events: Vec<Arc<RoomEvent>>| events.iter().map(|e| to_json(e)).collect::<Vec<_>>();
                 Response::ok(json!({"event": event, "state": list(state), "auth_chain": list(chain)}))
             }
+            Err((_, error)) => {
+                Response { status: 403, body: json!({"errcode": "M_FORBIDDEN", "error": error}) }
+            }
+        }
+    }
+
+    pub(super) fn send_leave(&self, lpdu: &Value, key: &SigningKey) -> Response {
+        match self.accept(lpdu, key) {
+            Ok(_) => Response::ok(json!({})),
+            Err((_, error)) => {
+                Response { status: 403, body: json!({"errcode": "M_FORBIDDEN", "error": error}) }
+            }
+        }
+    }
+
+    pub(super) fn send_knock(&self, lpdu: &Value, key: &SigningKey) -> Response {
+        let stripped: Vec<Value> =
+            self.lock().hub.room().stripped_state().iter().map(StrippedEvent::to_json).collect();
+        match self.accept(lpdu, key) {
+            Ok(_) => Response::ok(json!({"stripped_state": stripped})),
             Err((_, error)) => {
                 Response { status: 403, body: json!({"errcode": "M_FORBIDDEN", "error": error}) }
             }
@@ -158,8 +206,7 @@ impl Peer {
             id: id.clone(),
             name: self.name.clone(),
             version,
-            keys: environment.target_ring().await?,
-            state: Mutex::new(State { hub, list: vec![create] }),
+            state: Mutex::new(State { keys: environment.target_ring().await?, hub, list: vec![create] }),
         });
         room.append(self.member(&id, &host, &host, "join"), &self.key)?;
         let rules = self.state_draft(&id, &host, "m.room.join_rules", "", json!({"join_rule": "public"}));
@@ -175,6 +222,12 @@ impl Peer {
         Ok(event)
     }
 
+    /// Seals an LPDU of a participant into a hosted room and keeps it from the target.
+    pub(crate) fn take(&self, room: &HostedRoom, lpdu: &Value) -> Result<Value, Finding> {
+        room.accept(lpdu, &self.key)
+            .map_err(|(id, error)| Finding::Suite(format!("a room of the suite refuses {id}: {error}")))
+    }
+
     /// A whole event that the rules need not allow: any draft, after any predecessor, citing anything, signed by this
     /// server as the hub.
     pub(crate) fn forge_pdu(
@@ -183,7 +236,6 @@ impl Peer {
         cites: &[EventId],
         prev: &EventId,
     ) -> Result<Value, Finding> {
-        let rules = self.inner.environment.versions.default_version().redaction;
         let mut event = Object::new();
         event.insert("room_id".to_owned(), json!(draft.room_id));
         event.insert("type".to_owned(), json!(draft.kind));
@@ -193,17 +245,7 @@ impl Peer {
         event.insert("sender".to_owned(), json!(draft.sender));
         event.insert("origin_server_ts".to_owned(), json!(draft.origin_server_ts));
         event.insert("content".to_owned(), Value::Object(draft.content));
-        event.insert("auth_events".to_owned(), json!(cites));
-        event.insert("prev_events".to_owned(), json!([prev]));
-        let hash = mimi_linearized::event::hash::pdu_content_hash(&event);
-        event.insert("hashes".to_owned(), json!({"sha256": mimi_linearized::base64::encode(&hash)}));
-        let signature =
-            self.key.sign(&mimi_linearized::event::hash::signing_bytes(&event, &rules)).to_base64();
-        event.insert(
-            "signatures".to_owned(),
-            json!({self.name.as_str(): {self.key.id().as_str(): signature}}),
-        );
-        Ok(Value::Object(event))
+        Ok(self.sealer().complete(event, cites, std::slice::from_ref(prev)))
     }
 }
 
@@ -213,8 +255,7 @@ impl Inner {
         let inner = Arc::clone(self);
         tokio::spawn(async move {
             let _flight = inner.flight.lock().await;
-            let number = inner.transactions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let target = format!("/_matrix/federation/v2/send/e{number}");
+            let target = format!("/_matrix/federation/v2/send/{}", inner.txn_id());
             let body = json!({"pdus": [event], "edus": []});
             let destination = &inner.environment.target.name;
             let header = mimi_transport::request_auth::sign_request(

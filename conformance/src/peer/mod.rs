@@ -3,8 +3,10 @@
 //! A [`Peer`] has a name, a key, a certificate and a listener. By itself it behaves well: it publishes its keys, takes
 //! what it is sent, signs invites, and plays the hub of the rooms it hosts. A case can make it answer anything else.
 
+mod gate;
 mod hosted;
 mod inbound;
+mod seal;
 mod serve;
 
 use std::sync::Arc;
@@ -14,20 +16,25 @@ use http::{HeaderValue, Method, header};
 use mimi_linearized::event::Draft;
 use mimi_linearized::id::{RoomId, ServerName, UserId};
 use mimi_linearized::json::Object;
-use mimi_linearized::signing::{ServerKeys, SigningKey};
+use mimi_linearized::signing::{ServerKeys, SigningKey, sign_object};
 use mimi_transport::server::HttpsListener;
+use mimi_transport::tls::ServerCertificate;
 use mimi_transport::{clock, request_auth};
+use rustls::ServerConfig;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub(crate) use gate::Gate;
 pub(crate) use hosted::HostedRoom;
 pub(crate) use inbound::Inbound;
-pub(crate) use serve::Response;
+pub(crate) use serve::{RawResponse, Response};
 
 use crate::case::Finding;
 use crate::environment::Environment;
 use crate::evidence::Recorder;
 use crate::wire::{self, Ask, Reply};
+use gate::Gates;
 use inbound::Log;
 use serve::Behaviour;
 
@@ -42,7 +49,16 @@ pub(crate) struct Peer {
     /// Its signing key.
     pub(crate) key: SigningKey,
     inner: Arc<Inner>,
-    listener: JoinHandle<()>,
+    listener: Listener,
+}
+
+/// Where a peer listens, and the task that serves it.
+#[derive(Debug)]
+struct Listener {
+    /// Kept, so that the port stays ours while nobody serves it.
+    socket: std::net::TcpListener,
+    tls: Arc<ServerConfig>,
+    task: JoinHandle<()>,
 }
 
 /// What the peer and its listener share.
@@ -54,6 +70,10 @@ struct Inner {
     recorder: Recorder,
     log: Log,
     behaviour: Behaviour,
+    /// When it was started, in milliseconds since the Unix epoch: what sets its transactions and rooms apart from those
+    /// of an earlier server with the same name.
+    started: i64,
+    gates: Gates,
     transactions: AtomicU64,
     /// Held while a transaction is in flight: a server sends one at a time (LM-04 §12.5.1).
     flight: tokio::sync::Mutex<()>,
@@ -61,7 +81,7 @@ struct Inner {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        self.listener.abort();
+        self.listener.task.abort();
     }
 }
 
@@ -77,9 +97,17 @@ pub(crate) struct Joined {
 impl Peer {
     /// Starts a peer under a new name.
     pub(crate) async fn start(environment: &Arc<Environment>, recorder: &Recorder) -> Result<Self, Finding> {
-        let suite = |error: &dyn std::fmt::Display| Finding::Suite(format!("a server of the suite: {error}"));
-        let (name, tcp) = environment.ports.take().await.map_err(|error| suite(&error))?;
-        let tls = environment.setup.certificate().server_config().map_err(|error| suite(&error))?;
+        Self::start_with(environment, recorder, environment.setup.certificate()).await
+    }
+
+    /// Starts a peer under a new name, with a certificate of its own.
+    pub(crate) async fn start_with(
+        environment: &Arc<Environment>,
+        recorder: &Recorder,
+        certificate: &ServerCertificate,
+    ) -> Result<Self, Finding> {
+        let (name, tcp) = environment.ports.take().await.map_err(|error| broken(&error))?;
+        let tls = certificate.server_config().map_err(|error| broken(&error))?;
         let key = environment.key_of(&name);
         let keys = ServerKeys::publish(&name, &key, clock::now_ms().saturating_add(KEYS_VALID_MS));
         let inner = Arc::new(Inner {
@@ -89,12 +117,21 @@ impl Peer {
             recorder: recorder.clone(),
             log: Log::default(),
             behaviour: Behaviour::new(Value::Object(keys.as_object().clone())),
+            started: clock::now_ms(),
+            gates: Gates::default(),
             transactions: AtomicU64::new(0),
             flight: tokio::sync::Mutex::new(()),
         });
-        let router = serve::router(Arc::clone(&inner));
-        let listener = tokio::spawn(HttpsListener::new(tcp, tls).serve(router, std::future::pending()));
-        Ok(Self { name, key, inner, listener })
+        let socket = tcp.into_std().map_err(|error| broken(&error))?;
+        let task = listen(&socket, &tls, &inner)?;
+        Ok(Self { name, key, inner, listener: Listener { socket, tls, task } })
+    }
+
+    /// Cuts every connection of the target off, requests under way included, and takes new ones.
+    pub(crate) fn cut_off(&mut self) -> Result<(), Finding> {
+        self.listener.task.abort();
+        self.listener.task = listen(&self.listener.socket, &self.listener.tls, &self.inner)?;
+        Ok(())
     }
 
     /// A user of this server.
@@ -102,9 +139,33 @@ impl Peer {
         UserId::new(localpart, &self.name).map_err(|error| Finding::Suite(error.to_string()))
     }
 
-    /// Publishes other keys from now on.
-    pub(crate) fn publish_keys(&self, keys: &ServerKeys) {
-        self.inner.behaviour.publish(Value::Object(keys.as_object().clone()));
+    /// Publishes more keys, as key id and base64, beside its own, which signs for all of them. A target that has seen
+    /// this server's keys already may go on with those: this comes before the first request.
+    pub(crate) fn publish_also(&self, more: &[(&str, String)]) {
+        let valid_until = clock::now_ms().saturating_add(KEYS_VALID_MS);
+        let mut keys = ServerKeys::publish(&self.name, &self.key, valid_until).as_object().clone();
+        keys.remove("signatures");
+        if let Some(Value::Object(published)) = keys.get_mut("verify_keys") {
+            for (id, key) in more {
+                published.insert((*id).to_owned(), json!({"key": key}));
+            }
+        }
+        sign_object(&mut keys, &self.name, &self.key);
+        self.inner.behaviour.publish(Value::Object(keys));
+    }
+
+    /// Answers requests for its keys with this from now on, whatever it is.
+    pub(crate) fn publish_response(&self, response: Value) {
+        self.inner.behaviour.publish(response);
+    }
+
+    /// Answers requests like these with something that need not be JSON.
+    pub(crate) fn answer_raw(
+        &self,
+        which: impl Fn(&Inbound) -> bool + Send + Sync + 'static,
+        response: RawResponse,
+    ) {
+        self.inner.behaviour.answer_raw(which, response);
     }
 
     /// Answers requests for which `answer` has something with that, and all others as usual.
@@ -163,11 +224,26 @@ impl Peer {
     }
 }
 
+fn broken(error: &dyn std::fmt::Display) -> Finding {
+    Finding::Suite(format!("a server of the suite: {error}"))
+}
+
+/// Serves a socket in the background.
+fn listen(
+    socket: &std::net::TcpListener,
+    tls: &Arc<ServerConfig>,
+    inner: &Arc<Inner>,
+) -> Result<JoinHandle<()>, Finding> {
+    let socket = socket.try_clone().and_then(TcpListener::from_std).map_err(|error| broken(&error))?;
+    let listener = HttpsListener::new(socket, Arc::clone(tls));
+    Ok(tokio::spawn(listener.serve(serve::router(Arc::clone(inner)), std::future::pending())))
+}
+
 /// Requests to the target.
 impl Peer {
-    /// A transaction id that this peer has not used.
+    /// A transaction id that no server of this name has used.
     pub(crate) fn txn_id(&self) -> String {
-        format!("t{}", self.inner.transactions.fetch_add(1, Ordering::Relaxed))
+        self.inner.txn_id()
     }
 
     /// The `Authorization` header for a request to the target.
@@ -212,6 +288,21 @@ impl Peer {
         let target = format!("/_matrix/federation/v2/send/{txn_id}");
         let _flight = self.inner.flight.lock().await;
         Ok(Sent(self.request(Method::PUT, &target, Some(&body)).await?))
+    }
+
+    /// Sends a transaction whose `pdus` are written as they are given. The request is signed for `read`, which is what
+    /// the target is to read there.
+    pub(crate) async fn send_text(&self, pdus: &[String], read: &[Value]) -> Result<Sent, Finding> {
+        let target = format!("/_matrix/federation/v2/send/{}", self.txn_id());
+        let signed = json!({"pdus": read, "edus": []});
+        let authorization = self.authorization(&Method::PUT, &target, Some(&signed));
+        let body = format!("{{\"pdus\":[{}],\"edus\":[]}}", pdus.join(","));
+        let ask = Ask::new(Method::PUT, target)
+            .header(header::AUTHORIZATION, authorization)
+            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .raw_body(body);
+        let _flight = self.inner.flight.lock().await;
+        Ok(Sent(self.send_ask(ask).await?))
     }
 
     /// Joins a room on the target through the handshake.
@@ -261,9 +352,22 @@ impl Peer {
 
     /// The well-made LPDU of a draft, for the target as the hub.
     pub(crate) fn lpdu(&self, draft: &Draft) -> Result<Value, Finding> {
-        let environment = &self.inner.environment;
-        let version = environment.versions.default_version();
-        let lpdu = draft.clone().into_lpdu(&environment.target.name, &self.key, version);
+        self.lpdu_by(draft, &self.key)
+    }
+
+    /// As [`Self::lpdu`], signed with another key.
+    pub(crate) fn lpdu_by(&self, draft: &Draft, key: &SigningKey) -> Result<Value, Finding> {
+        self.make_lpdu(&self.inner.environment.target.name, draft, key)
+    }
+
+    /// As [`Self::lpdu`], for any server as the hub.
+    pub(crate) fn lpdu_for(&self, hub: &ServerName, draft: &Draft) -> Result<Value, Finding> {
+        self.make_lpdu(hub, draft, &self.key)
+    }
+
+    fn make_lpdu(&self, hub: &ServerName, draft: &Draft, key: &SigningKey) -> Result<Value, Finding> {
+        let version = self.inner.environment.versions.default_version();
+        let lpdu = draft.clone().into_lpdu(hub, key, version);
         let lpdu = lpdu.map_err(|error| Finding::Suite(format!("an LPDU cannot be made: {error}")))?;
         serde_json::from_slice(&lpdu.bytes).map_err(|error| Finding::Suite(error.to_string()))
     }
@@ -283,6 +387,10 @@ impl Peer {
 }
 
 impl Inner {
+    fn txn_id(&self) -> String {
+        format!("t{:x}-{}", self.started, self.transactions.fetch_add(1, Ordering::Relaxed))
+    }
+
     async fn ask(&self, ask: Ask) -> Result<Reply, Finding> {
         let environment = &self.environment;
         let from = self.name.as_str();

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
+use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt;
 use mimi_linearized::event::hash;
@@ -39,8 +40,25 @@ impl Response {
     pub(crate) fn error(status: u16, errcode: &str) -> Self {
         Self { status, body: json!({"errcode": errcode, "error": "as the case has it"}) }
     }
+
+    fn into_raw(self) -> RawResponse {
+        let body = self.body.to_string().into();
+        RawResponse { status: self.status, content_type: "application/json", body }
+    }
 }
 
+/// An answer that need not be JSON.
+#[derive(Debug, Clone)]
+pub(crate) struct RawResponse {
+    /// The status.
+    pub(crate) status: u16,
+    /// The `Content-Type`.
+    pub(crate) content_type: &'static str,
+    /// The body.
+    pub(crate) body: Bytes,
+}
+
+type Which = Box<dyn Fn(&Inbound) -> bool + Send + Sync>;
 type Override = Box<dyn Fn(&Inbound) -> Option<Response> + Send + Sync>;
 
 /// A device and its key packages.
@@ -54,6 +72,7 @@ struct OfferedDevice {
 struct Settings {
     keys: Value,
     overrides: Vec<Override>,
+    raw: Vec<(Which, RawResponse)>,
     devices: BTreeMap<(String, String), OfferedDevice>,
     rooms: HashMap<RoomId, Arc<HostedRoom>>,
 }
@@ -85,6 +104,20 @@ impl Behaviour {
         answer: impl Fn(&Inbound) -> Option<Response> + Send + Sync + 'static,
     ) {
         self.settings().overrides.push(Box::new(answer));
+    }
+
+    pub(super) fn answer_raw(
+        &self,
+        which: impl Fn(&Inbound) -> bool + Send + Sync + 'static,
+        response: RawResponse,
+    ) {
+        self.settings().raw.push((Box::new(which), response));
+    }
+
+    fn raw(&self, inbound: &Inbound) -> Option<RawResponse> {
+        let settings = self.settings();
+        let answer = settings.raw.iter().rev().find(|(which, _)| which(inbound));
+        answer.map(|(_, response)| response.clone())
     }
 
     pub(super) fn offer_device(&self, user: &UserId, device: &str, object: Value, packages: Vec<String>) {
@@ -124,7 +157,11 @@ async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> axum::resp
         body: content.unwrap_or_default(),
         origin,
     };
-    let response = inner.answer(&inbound).await;
+    inner.gates.pass(&inbound).await;
+    let response = match inner.behaviour.raw(&inbound) {
+        Some(raw) => raw,
+        None => inner.answer(&inbound).await.into_raw(),
+    };
     inner.recorder.record(Exchange {
         between: format!("target {} -> suite {}", inner.environment.target.name, inner.name),
         method: inbound.method.to_string(),
@@ -132,12 +169,12 @@ async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> axum::resp
         headers: evidence::headers(&inbound.headers),
         body: inbound.body.clone(),
         status: Some(response.status),
-        answer: response.body.clone(),
+        answer: evidence::body(&response.body),
     });
     inner.log.add(inbound);
     let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let json = HeaderValue::from_static("application/json");
-    (status, [(header::CONTENT_TYPE, json)], Body::from(response.body.to_string())).into_response()
+    let content_type = HeaderValue::from_static(response.content_type);
+    (status, [(header::CONTENT_TYPE, content_type)], Body::from(response.body)).into_response()
 }
 
 impl Inner {
@@ -175,7 +212,15 @@ impl Inner {
             ("PUT", ["send", _]) => self.take_transaction(inbound),
             ("POST", ["invite", _]) => self.sign_invite(inbound),
             ("GET", ["make_join", room, user]) => self.with_room(room, |hosted| hosted.make_join(user)),
+            ("GET", ["make_leave", room, user]) => self.with_room(room, |hosted| hosted.make_leave(user)),
+            ("GET", ["make_knock", room, user]) => self.with_room(room, |hosted| hosted.make_knock(user)),
             ("POST", ["send_join", _]) => self.take_join(inbound).await,
+            ("POST", ["send_leave", _]) => {
+                self.with_room_of(inbound, |hosted| hosted.send_leave(&inbound.body, &self.key))
+            }
+            ("POST", ["send_knock", _]) => {
+                self.with_room_of(inbound, |hosted| hosted.send_knock(&inbound.body, &self.key))
+            }
             ("GET", ["event", id]) => self.find_event(id),
             ("GET", ["backfill", room]) => {
                 let (v, limit) = (inbound.query("v"), inbound.query("limit"));
@@ -191,6 +236,11 @@ impl Inner {
         self.behaviour
             .hosted(room)
             .map_or_else(|| Response::error(404, "M_NOT_FOUND"), |hosted| answer(&hosted))
+    }
+
+    /// As [`Self::with_room`], for the room that the event in the body is for.
+    fn with_room_of(&self, inbound: &Inbound, answer: impl FnOnce(&HostedRoom) -> Response) -> Response {
+        self.with_room(inbound.body.get("room_id").and_then(Value::as_str).unwrap_or_default(), answer)
     }
 
     /// Takes a transaction. LPDUs for hosted rooms are sealed and sent back, as a hub does.

@@ -4,7 +4,7 @@ mod json;
 mod terminal;
 
 pub(crate) use json::{Report, SuiteInfo, TargetInfo};
-pub(crate) use terminal::{Progress, print_summary};
+pub(crate) use terminal::{Progress, summary};
 
 use serde::Serialize;
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Report, Summary};
-use crate::case::{Outcome, Verdict};
+use crate::case::{Outcome, Verdict, place};
+use crate::catalogue::Catalogue;
 
 /// Live progress on standard error; invisible where that is no terminal.
 #[derive(Debug)]
@@ -44,19 +45,18 @@ impl Progress {
 }
 
 /// The summary: every section with its numbers, then what did not pass, then the total.
-pub(crate) fn print_summary(report: &Report) -> String {
+pub(crate) fn summary(report: &Report, catalogue: &Catalogue) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    let _ = write_summary(&mut out, report);
+    let _ = write_summary(&mut out, report, catalogue);
     out
 }
 
-fn write_summary(out: &mut String, report: &Report) -> std::fmt::Result {
+fn write_summary(out: &mut String, report: &Report, catalogue: &Catalogue) -> std::fmt::Result {
     let mut sections: BTreeMap<Vec<u32>, (&str, Vec<&Outcome>)> = BTreeMap::new();
     for outcome in &report.cases {
         let section = outcome.id.split_once('/').map_or(outcome.id, |(section, _)| section);
-        let key = section.split('.').map(|part| part.parse().unwrap_or(u32::MAX)).collect();
-        sections.entry(key).or_insert_with(|| (section, Vec::new())).1.push(outcome);
+        sections.entry(place(section)).or_insert_with(|| (section, Vec::new())).1.push(outcome);
     }
     writeln!(
         out,
@@ -81,8 +81,10 @@ fn write_summary(out: &mut String, report: &Report) -> std::fmt::Result {
     for outcome in others {
         writeln!(out, "{:<10} {}: {}", outcome.verdict.as_str(), outcome.id, outcome.title)?;
         writeln!(out, "           {}", outcome.reason.as_deref().unwrap_or_default())?;
-        if outcome.verdict == Verdict::Fail {
-            writeln!(out, "           breaks {}", outcome.covers.join(", "))?;
+        if matches!(outcome.verdict, Verdict::Fail | Verdict::Warn) {
+            for id in outcome.covers {
+                writeln!(out, "           {id}: {}", catalogue.says(id).unwrap_or_default())?;
+            }
         }
     }
     let s = report.summary;

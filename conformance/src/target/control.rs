@@ -140,7 +140,6 @@ impl Control {
             status: parts.status,
             headers: parts.headers,
             body: serde_json::from_slice(&bytes).unwrap_or_default(),
-            http: parts.version,
         };
         Ok((reply, bytes))
     }

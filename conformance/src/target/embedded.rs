@@ -1,7 +1,6 @@
 //! Reference servers that the suite starts for itself. It reaches them as it reaches any other: over federation and
 //! the control API.
 
-use mimi_linearized::id::ServerName;
 use mimi_transport::resolve::StaticEntry;
 use mimi_transport::start::{Server, ServerConfig, StartError};
 use tempfile::TempDir;
@@ -66,11 +65,6 @@ impl Embedded {
     /// The server as a target.
     pub(crate) fn target(&self) -> &Target {
         &self.target
-    }
-
-    /// The server's name.
-    pub(crate) fn name(&self) -> &ServerName {
-        &self.target.name
     }
 
     /// Stops it.

@@ -2,28 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::steps::{HubRoom, expect_refusal, hub_room, reference_id, text, texts};
-use crate::case::{Case, Finding, Need, Role, check};
-use crate::catalogue::Level;
+use crate::case::{Case, Finding, check, driven_case};
+use crate::cases::steps::{HubRoom, expect_refusal, hub_room, reference_id, text, texts};
 use crate::context::Context;
 
-/// A case about a rule at a hub.
-macro_rules! rule {
-    ($id:literal, $title:literal, [$($covers:literal),+ $(,)?], $run:ident) => {
-        Case {
-            id: $id,
-            title: $title,
-            level: Level::Must,
-            role: Role::Hub,
-            covers: &[$($covers),+],
-            needs: &[Need::Control],
-            run: |ctx| Box::pin($run(ctx)),
-        }
-    };
-}
-
 pub(super) const CASES: &[Case] = &[
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.1/cited-events",
         "every event cites exactly the state events that decide about it",
         [
@@ -38,7 +24,9 @@ pub(super) const CASES: &[Case] = &[
         ],
         cited_events
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.2/default-levels",
         "levels that are not stated have their defaults",
         [
@@ -51,110 +39,153 @@ pub(super) const CASES: &[Case] = &[
         ],
         default_levels
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.2/stated-levels",
         "levels that are stated hold: for users, actions and event types",
         ["LM-04/5.2.2/1", "LM-04/5.2.2/4", "LM-04/5.2.2/6", "LM-04/5.2.2/7", "LM-04/5.2.2/9", "LM-04/auth/7"],
         stated_levels
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/second-create",
         "a second create event is refused",
         ["LM-04/auth/3.1", "LM-04/3.5.3.1/3", "R12"],
         second_create
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/unknown-room-version",
         "a room of an unknown version is not created",
         ["LM-04/auth/3.3", "LM-04/3.5.3.1/6", "R09"],
         unknown_room_version
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/malformed-membership",
         "a membership event without state key, user or membership is refused",
         ["LM-04/auth/5.1", "LM-04/auth/5.7", "LM-04/3.5.3.3/2", "LM-04/3.5.3.3/3"],
         malformed_membership
     ),
-    rule!("5.2.3/join-for-another", "nobody joins for somebody else", ["LM-04/auth/5.2.2"], join_for_another),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
+        "5.2.3/join-for-another",
+        "nobody joins for somebody else",
+        ["LM-04/auth/5.2.2"],
+        join_for_another
+    ),
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/banned-user-joins",
         "a banned user's join is refused, also where anybody may join",
         ["LM-04/auth/5.2.3", "LM-04/12.7.1/4", "LM-04/12.7.3.2/5", "LM-04/12.7.3.2/6"],
         banned_user_joins
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/join-without-invite",
         "where an invite is needed, only who has one joins",
         ["LM-04/auth/5.2.4", "LM-04/auth/5.2.6", "LM-04/12.7.1/1", "LM-04/12.7.3.1/6"],
         join_without_invite
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/join-public",
         "anybody who is not banned joins a public room, also again",
         ["LM-04/auth/5.2.5", "LM-04/auth/5.2.1"],
         join_public
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/invite",
         "who is joined and has the level invites, and only who is neither joined nor banned is invited",
         ["LM-04/auth/5.3.1", "LM-04/auth/5.3.2", "LM-04/auth/5.3.3", "LM-04/auth/5.3.4"],
         invite
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/leave",
         "users leave by themselves from where there is something to leave",
         ["LM-04/auth/5.4.1", "LM-04/3.5.3.3/1"],
         leave
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/kick",
         "kicking needs the level, and to be above whom one kicks",
         ["LM-04/auth/5.4.2", "LM-04/auth/5.4.4", "LM-04/auth/5.4.5"],
         kick
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/unban",
         "lifting a ban needs the level to ban besides that to kick",
         ["LM-04/auth/5.4.3", "LM-04/auth/5.4.4"],
         unban
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/ban",
         "banning needs the level, and to be above whom one bans",
         ["LM-04/auth/5.5.1", "LM-04/auth/5.5.2", "LM-04/auth/5.5.3"],
         ban
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/knock",
         "users knock for themselves, where the room takes knocks",
         ["LM-04/auth/5.6.1", "LM-04/auth/5.6.2", "LM-04/auth/5.6.3", "LM-04/auth/5.6.4", "R11"],
         knock
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/not-joined",
         "who is not joined sends nothing",
         ["LM-04/auth/6", "LM-04/5.2.3/1", "LM-04/2/1"],
         not_joined
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/send-level",
         "an event type needs its level, and an equal level is enough",
         ["LM-04/auth/7", "LM-04/5.2.3/2"],
         send_level
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/state-of-another",
         "nobody sets state under another user's id",
         ["LM-04/auth/8"],
         state_of_another
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/power-levels-form",
         "power levels that are not integers, or not for users, are refused",
         ["LM-04/auth/9.1", "LM-04/auth/9.2", "LM-04/auth/9.3", "R07"],
         power_levels_form
     ),
-    rule!(
+    driven_case!(
+        Must,
+        Hub,
         "5.2.3/power-levels-change",
         "nobody changes levels above their own, nor sets any above their own",
         [

@@ -4,20 +4,19 @@ use mimi_linearized::id::{RoomId, UserId};
 use mimi_mls::OutboundCommit;
 use serde_json::{Value, json};
 
-use super::steps::{reference_id, text};
-use crate::case::{Case, Finding, Need, Role, check, fault};
-use crate::catalogue::Level;
+use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::cases::steps::{reference_id, text};
 use crate::context::Context;
 use crate::mls::{KEY_PACKAGES, MlsDevice, commit_content, welcome_message};
 use crate::peer::lpdu_hash;
 use crate::target::{Embedded, Target};
 
-pub(super) const CASES: &[Case] = &[Case {
-    id: "4/life-of-an-encrypted-room",
-    title: "a room of three servers: created, invited to, joined, encrypted, spoken in, left, and never again readable",
-    level: Level::Must,
-    role: Role::Hub,
-    covers: &[
+pub(super) const CASES: &[Case] = &[driven_case!(
+    Must,
+    Hub,
+    "4/life-of-an-encrypted-room",
+    "a room of three servers: created, invited to, joined, encrypted, spoken in, left, and never again readable",
+    [
         "LM-04/4.1/7",
         "LM-04/4.2/1",
         "LM-04/4.3/3",
@@ -41,9 +40,8 @@ pub(super) const CASES: &[Case] = &[Case {
         "LM-04/12.10.2/3",
         "LM-04/12.10.3.1/1",
     ],
-    needs: &[Need::Control],
-    run: |ctx| Box::pin(life(ctx)),
-}];
+    life
+)];
 
 /// A user with a device, on a server that is driven through its control API.
 struct Person<'c> {
@@ -281,7 +279,7 @@ async fn live(ctx: &Context, second: &Target, third: &Target) -> Result<(), Find
     check!(hubs.ends_with(&bobs), "a participant's list differs from the hub's");
     for pair in hubs.windows(2) {
         if let [before, after] = pair {
-            let prev = super::steps::texts(after, "prev_events");
+            let prev = crate::cases::steps::texts(after, "prev_events");
             check!(prev == [reference_id(before)], "the list is broken at {}", reference_id(after));
         }
     }

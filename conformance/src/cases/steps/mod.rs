@@ -1,14 +1,39 @@
 //! Steps that many cases are made of.
 
+pub(super) mod endpoints;
+pub(super) mod followed;
+pub(super) mod guest;
+pub(super) mod key_responses;
+pub(super) mod ledger;
+pub(super) mod paths;
+
 use mimi_linearized::event::{self, Draft, hash};
 use mimi_linearized::id::{RoomId, UserId};
-use mimi_linearized::json::Object;
+use mimi_linearized::json::{Object, canonical};
 use mimi_linearized::version::RoomVersions;
 use serde_json::{Value, json};
 
 use crate::case::{Finding, check, fault};
 use crate::context::Context;
 use crate::peer::{Peer, Sent, lpdu_hash};
+
+/// The fields of an event that redaction keeps (LM-04 §8).
+pub(super) const KEPT: [&str; 11] = [
+    "type",
+    "room_id",
+    "sender",
+    "state_key",
+    "content",
+    "origin_server_ts",
+    "hashes",
+    "signatures",
+    "prev_events",
+    "auth_events",
+    "hub_server",
+];
+
+/// How many events are tried in one transaction, which may have 50 entries.
+const AT_ONCE: usize = 40;
 
 /// A room whose hub is the target, and a server of the suite with a user, `bob`, in it.
 #[derive(Debug)]
@@ -21,13 +46,28 @@ pub(super) struct HubRoom<'c> {
 
 /// A public room on the target that `bob` of a new peer has joined.
 pub(super) async fn hub_room(ctx: &Context) -> Result<HubRoom<'_>, Finding> {
-    hub_room_with(ctx, json!({"join_rule": "public"})).await
+    let peer = ctx.peer().await?;
+    hub_room_of(ctx, peer).await
 }
 
 /// A room on the target with these settings, which have to let `bob` join.
 pub(super) async fn hub_room_with(ctx: &Context, settings: Value) -> Result<HubRoom<'_>, Finding> {
-    let id = ctx.create_room(settings).await?;
     let peer = ctx.peer().await?;
+    settle(ctx, peer, settings).await
+}
+
+/// A room on the target in which every member has level 100 and anybody may join.
+pub(super) async fn open_room(ctx: &Context) -> Result<HubRoom<'_>, Finding> {
+    hub_room_with(ctx, json!({"join_rule": "public", "power_levels": {"users_default": 100}})).await
+}
+
+/// A public room on the target that `bob` of this peer has joined.
+pub(super) async fn hub_room_of(ctx: &Context, peer: Peer) -> Result<HubRoom<'_>, Finding> {
+    settle(ctx, peer, json!({"join_rule": "public"})).await
+}
+
+async fn settle(ctx: &Context, peer: Peer, settings: Value) -> Result<HubRoom<'_>, Finding> {
+    let id = ctx.create_room(settings).await?;
     let bob = peer.user("bob")?;
     peer.join(&id, &bob).await?;
     Ok(HubRoom { ctx, id, peer, bob })
@@ -77,20 +117,62 @@ impl HubRoom<'_> {
         self.is_not_listed(lpdu, what).await
     }
 
+    /// The hub takes none of these LPDUs, and says nothing of any: each is dropped, and no neighbour of theirs is.
+    pub(super) async fn drops_all(&self, bad: &[(String, Value)]) -> Result<(), Finding> {
+        let failed = self.refuses_all(bad).await?;
+        for (what, lpdu) in bad {
+            let reported = failed.contains_key(&reference_id(lpdu));
+            check!(!reported, "{what} is to be dropped without being reported, and is in failed_pdus");
+        }
+        check!(failed.is_empty(), "failed_pdus has entries for dropped events: {}", Value::Object(failed));
+        Ok(())
+    }
+
+    /// The hub takes none of these LPDUs, whether it reports them or not, and takes a sound one behind them. Returns
+    /// what it reports.
+    pub(super) async fn refuses_all(&self, bad: &[(String, Value)]) -> Result<Object, Finding> {
+        let mut failed = Object::new();
+        for some in bad.chunks(AT_ONCE) {
+            let sound = self.peer.lpdu(&self.message("sound"))?;
+            let pdus: Vec<Value> = some.iter().map(|(_, lpdu)| lpdu.clone()).chain([sound.clone()]).collect();
+            failed.extend(self.peer.send(&pdus, &[]).await?.expect_processed()?);
+            self.peer.until_echo(&sound).await?;
+            let events = self.ctx.events(&self.id).await?;
+            for (what, lpdu) in some {
+                check!(!events.iter().any(|event| is_made_of(event, lpdu)), "{what} is in the room's list");
+            }
+        }
+        Ok(failed)
+    }
+
     /// No event with this LPDU's hash, or, if it has none, its very fields, is in the target's list.
     pub(super) async fn is_not_listed(&self, lpdu: &Value, what: &str) -> Result<(), Finding> {
-        let hash = lpdu_hash(lpdu);
-        let same = |event: &Value| {
-            if hash.is_empty() {
-                let fields = ["type", "sender", "state_key", "origin_server_ts", "content"];
-                fields.iter().all(|field| event.get(field) == lpdu.get(field))
-            } else {
-                lpdu_hash(event) == hash
-            }
-        };
         let events = self.ctx.events(&self.id).await?;
-        check!(!events.iter().any(same), "{what} is in the room's list");
+        check!(!events.iter().any(|event| is_made_of(event, lpdu)), "{what} is in the room's list");
         Ok(())
+    }
+
+    /// The id of the event that stands in a slot of the room's state.
+    pub(super) async fn state_text(
+        &self,
+        kind: &str,
+        state_key: &str,
+        field: &str,
+    ) -> Result<String, Finding> {
+        let event = self.ctx.state_event(&self.id, kind, state_key).await?;
+        let content = event.as_ref().and_then(|event| event.get("content"));
+        Ok(content.map(|content| text(content, field)).unwrap_or_default().to_owned())
+    }
+}
+
+/// Whether an event is made of this LPDU: it has its hash, or, if the LPDU has none, its very fields.
+fn is_made_of(event: &Value, lpdu: &Value) -> bool {
+    let hash = lpdu_hash(lpdu);
+    if hash.is_empty() {
+        let fields = ["type", "sender", "state_key", "origin_server_ts", "content"];
+        fields.iter().all(|field| event.get(field) == lpdu.get(field))
+    } else {
+        lpdu_hash(event) == hash
     }
 }
 
@@ -134,10 +216,40 @@ pub(super) fn remade(peer: &Peer, lpdu: &Value, change: impl FnOnce(&mut Object)
 }
 
 fn sign(peer: &Peer, object: &mut Object) {
-    let versions = RoomVersions::lm_04();
-    let signature =
-        peer.key.sign(&hash::signing_bytes(object, &versions.default_version().redaction)).to_base64();
+    let signature = peer.key.sign(&signed_bytes(object)).to_base64();
     object.insert("signatures".to_owned(), json!({peer.name.as_str(): {peer.key.id().as_str(): signature}}));
+}
+
+/// The bytes that are signed for an event or LPDU as it is.
+pub(super) fn signed_bytes(object: &Object) -> Vec<u8> {
+    hash::signing_bytes(object, &RoomVersions::lm_04().default_version().redaction)
+}
+
+/// Changes an event without making hashes or signatures right again.
+pub(super) fn altered(event: &Value, change: impl FnOnce(&mut Object)) -> Value {
+    let mut object = event.as_object().cloned().unwrap_or_default();
+    change(&mut object);
+    Value::Object(object)
+}
+
+/// Sets a member of an event's content.
+pub(super) fn set_content(event: &mut Object, key: &str, value: Value) {
+    if let Some(Value::Object(content)) = event.get_mut("content") {
+        content.insert(key.to_owned(), value);
+    }
+}
+
+/// Sets what stands under a server's name in an event's signatures.
+pub(super) fn set_signatures(event: &mut Object, server: &str, signatures: Value) {
+    let entry = event.entry("signatures").or_insert_with(|| json!({}));
+    if let Value::Object(entry) = entry {
+        entry.insert(server.to_owned(), signatures);
+    }
+}
+
+/// The size of an event, in bytes of canonical JSON.
+pub(super) fn size(event: &Value) -> usize {
+    canonical::to_vec(event).len()
 }
 
 /// The strings of an array of an event.

@@ -4,124 +4,122 @@ use http::Method;
 use mimi_linearized::id::UserId;
 use serde_json::{Value, json};
 
-use super::steps::{hub_room, text};
-use crate::case::{Case, Finding, Need, Role, check, fault};
-use crate::catalogue::Level;
+use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::cases::steps::{hub_room, text};
 use crate::context::Context;
 use crate::mls::{KEY_PACKAGES, MlsDevice};
 use crate::peer::Peer;
 use crate::target::segment;
 
-/// A case about devices.
-macro_rules! devices {
-    ($id:literal, $level:ident, $title:literal, [$($covers:literal),+ $(,)?], $run:ident) => {
-        Case {
-            id: $id,
-            title: $title,
-            level: Level::$level,
-            role: Role::Server,
-            covers: &[$($covers),+],
-            needs: &[Need::Control],
-            run: |ctx| Box::pin($run(ctx)),
-        }
-    };
-}
-
 pub(super) const CASES: &[Case] = &[
-    devices!(
-        "4.1/invalid-device",
+    driven_case!(
         Must,
+        Server,
+        "4.1/invalid-device",
         "a device object that is not signed by each of its keys is not published",
         ["LM-04/4.1/7", "LM-04/3.4/1", "R29"],
         invalid_device
     ),
-    devices!(
-        "12.10.1/device-list-update",
+    driven_case!(
         Must,
+        Server,
+        "12.10.1/device-list-update",
         "servers that share a room with a user are told of new and removed devices",
         ["LM-04/12.10.1/1", "LM-04/12.10.1/2", "LM-04/12.10.1/4", "LM-04/12.9/1", "LM-04/12.9/2", "R25"],
         device_list_update
     ),
-    devices!(
-        "12.10.1/update-is-passed-on",
+    driven_case!(
         Must,
+        Server,
+        "12.10.1/update-is-passed-on",
         "users whom a device list update concerns are told",
         ["LM-04/12.10.1/3", "R25"],
         update_is_passed_on
     ),
-    devices!(
-        "12.10.1.1/device",
+    driven_case!(
         Must,
+        Server,
+        "12.10.1.1/device",
         "a device's object is served unchanged, and unknown devices are not found",
         ["LM-04/12.10.1.1/2", "LM-04/12.10.1.1/3", "LM-04/12.10.1.1/4", "LM-04/4.1/6"],
         device
     ),
-    devices!(
-        "12.10.1.1/asks-the-owner",
+    driven_case!(
         Must,
+        Server,
+        "12.10.1.1/asks-the-owner",
         "a device is asked for at its owner's server",
         ["LM-04/12.10.1.1/1"],
         asks_the_owner
     ),
-    devices!(
-        "12.10.2/to-device-message",
+    driven_case!(
         Must,
+        Server,
+        "12.10.2/to-device-message",
         "a message reaches the device it is for, unchanged, and no other",
         ["LM-04/12.10.2/2", "LM-04/12.10.2/4"],
         to_device_message
     ),
-    devices!(
-        "12.10.2/to-device-sent",
+    driven_case!(
         Must,
+        Server,
+        "12.10.2/to-device-sent",
         "a message to another server's device goes to that server, as an EDU",
         ["LM-04/12.10.2/1", "LM-04/12.10.2/3", "LM-04/12.9/1", "LM-04/12.9/2"],
         to_device_sent
     ),
-    devices!(
-        "12.10.3.1/claimed-once",
+    driven_case!(
         Must,
+        Server,
+        "12.10.3.1/claimed-once",
         "a key package is given out once, also to simultaneous claims",
         ["LM-04/12.10.3.1/8", "LM-04/12.10.3.1/5", "LM-04/12.10.3.1/7", "LM-04/4.4/1"],
         claimed_once
     ),
-    devices!(
-        "12.10.3.1/last-resort",
+    driven_case!(
         Should,
+        Server,
+        "12.10.3.1/last-resort",
         "the key package of last resort is given out when nothing else is left, and then again and again",
         ["LM-04/12.10.3.1/9", "LM-04/12.10.3.1/10"],
         last_resort
     ),
-    devices!(
-        "12.10.3.1/unknown-left-out",
+    driven_case!(
         Must,
+        Server,
+        "12.10.3.1/unknown-left-out",
         "unknown users and devices are left out of a claim's answer, the rest is answered",
         ["LM-04/12.10.3.1/3", "LM-04/12.10.3.1/4", "LM-04/12.10.3.1/5"],
         unknown_left_out
     ),
-    devices!(
-        "12.10.3.1/malformed-claim",
+    driven_case!(
         Must,
+        Server,
+        "12.10.3.1/malformed-claim",
         "a claim without `one_time_keys` is refused",
         ["LM-04/12.10.3.1/2", "LM-04/12.2.4/2"],
         malformed_claim
     ),
-    devices!(
-        "12.10.3.1/expired-package",
+    driven_case!(
         Must,
+        Server,
+        "12.10.3.1/expired-package",
         "a key package that has expired is not given out",
         ["LM-04/12.10.3.1/11"],
         expired_package
     ),
-    devices!(
-        "12.10.3.1/device-is-told",
+    driven_case!(
         Should,
+        Server,
+        "12.10.3.1/device-is-told",
         "a device is told that one of its key packages was claimed",
         ["LM-04/12.10.3.1/12"],
         device_is_told
     ),
-    devices!(
-        "12.10.3.1/asks-the-owner",
+    driven_case!(
         Must,
+        Server,
+        "12.10.3.1/asks-the-owner",
         "key packages are claimed at their owner's server",
         ["LM-04/12.10.3.1/1", "LM-04/12.10.3.1/6", "R29"],
         claims_at_the_owner

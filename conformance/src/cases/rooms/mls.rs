@@ -3,101 +3,111 @@
 use mimi_mls::OutboundCommit;
 use serde_json::{Value, json};
 
-use super::steps::{HubRoom, expect_refusal, hub_room_with, reference_id};
-use crate::case::{Case, Finding, Need, Role, check, fault};
-use crate::catalogue::Level;
+use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::cases::steps::{HubRoom, expect_refusal, hub_room_with, reference_id};
 use crate::context::Context;
 use crate::mls::{ALGORITHM, MlsDevice, commit_content};
 
-/// A case about commits at a hub.
-macro_rules! commits {
-    ($id:literal, $title:literal, [$($covers:literal),+ $(,)?], $run:ident) => {
-        Case {
-            id: $id,
-            title: $title,
-            level: Level::Must,
-            role: Role::Hub,
-            covers: &[$($covers),+],
-            needs: &[Need::Control],
-            run: |ctx| Box::pin($run(ctx)),
-        }
-    };
-}
-
 pub(super) const CASES: &[Case] = &[
-    commits!(
+    driven_case!(
+        Must,
+        Hub,
         "4/encryption-of-a-room",
         "a room's create event says how it is encrypted, and nothing later changes that",
         ["LM-04/4/3", "LM-04/4/4"],
         encryption_of_a_room
     ),
-    commits!(
+    driven_case!(
+        Must,
+        Hub,
         "4/other-group",
         "a commit of another group than the room's is refused",
         ["LM-04/4/1", "R27", "R28"],
         other_group
     ),
-    commits!(
+    driven_case!(
+        Must,
+        Hub,
         "4/private-message",
         "a commit that is no PublicMessage is refused",
         ["LM-04/4/2", "R28"],
         private_message
     ),
-    commits!(
+    driven_case!(
+        Must,
+        Hub,
         "4.3/joined-device",
         "a commit that adds a joined user's device is accepted, and the epoch moves on",
         ["LM-04/4.3/3", "LM-04/4/7", "LM-04/4.5.1/2", "R27", "R28"],
         joined_device
     ),
-    commits!(
+    driven_case!(
+        Must,
+        Hub,
         "4.3/strangers-device",
         "a commit that adds the device of a user who is not joined is refused and reported",
         ["LM-04/4.3/4", "LM-04/4.3/9", "LM-04/5.1/13", "R28"],
         strangers_device
     ),
-    commits!(
+    driven_case!(
+        Must,
+        Hub,
         "4.3/first-commit-with-stranger",
         "the first commit brings in nobody who is not joined",
         ["LM-04/4.3/4", "R28"],
         first_commit_with_stranger
     ),
-    commits!(
+    driven_case!(
+        Must,
+        Hub,
         "4.3/device-of-a-joined-user-removed",
         "a commit that removes the device of another user who is still joined is refused",
         ["LM-04/4.3/6", "LM-04/4.3/9", "R28"],
         device_of_a_joined_user_removed
     ),
-    commits!(
+    driven_case!(
+        Must,
+        Hub,
         "4.3/own-device-removed",
         "a commit that removes another device of the same user is accepted",
         ["LM-04/4.3/7"],
         own_device_removed
     ),
-    commits!(
+    driven_case!(
+        Must,
+        Hub,
         "4.3/device-of-a-gone-user-removed",
         "once a user has left, anybody's commit that removes that user's device is accepted",
         ["LM-04/4.3/8"],
         device_of_a_gone_user_removed
     ),
-    commits!(
+    driven_case!(
+        Must,
+        Hub,
         "4.3/second-commit-for-an-epoch",
         "the second commit for an epoch is refused",
         ["R28", "LM-04/4.3/9"],
         second_commit_for_an_epoch
     ),
-    commits!(
+    driven_case!(
+        Must,
+        Hub,
         "4.3/sender-is-the-committer",
         "a commit sent by another user than the committer is refused",
         ["R28"],
         sender_is_the_committer
     ),
-    commits!(
+    driven_case!(
+        Must,
+        Hub,
         "4.3/external-join",
         "a joined user's device joins the group on its own",
         ["LM-04/4.5.1/2", "LM-04/4.3/4", "R27"],
         external_join
     ),
-    commits!(
+    driven_case!(
+        Must,
+        Hub,
         "4.5.1/malformed-commit",
         "a commit event without its fields, or with a group state that is not the commit's, is refused",
         ["LM-04/4.5.1/1", "LM-04/4.5.1/2", "R28"],
