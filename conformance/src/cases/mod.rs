@@ -1,5 +1,6 @@
 //! The cases, in folders by what they are about.
 
+mod events;
 mod federation;
 mod rooms;
 mod steps;
@@ -8,7 +9,7 @@ use crate::case::{Case, place};
 
 /// Every case, in the order of the draft.
 pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
-    let files = [rooms::CASES, federation::CASES];
+    let files = [events::CASES, rooms::CASES, federation::CASES];
     let mut cases: Vec<_> = files.into_iter().flatten().copied().flatten().collect();
     cases.sort_by_key(|case| place(case.section()));
     cases.into_iter()
