@@ -2,6 +2,7 @@
 
 mod events;
 mod federation;
+mod membership;
 mod rooms;
 mod steps;
 
@@ -9,7 +10,7 @@ use crate::case::{Case, place};
 
 /// Every case, in the order of the draft.
 pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
-    let files = [events::CASES, rooms::CASES, federation::CASES];
+    let files = [events::CASES, rooms::CASES, membership::CASES, federation::CASES];
     let mut cases: Vec<_> = files.into_iter().flatten().copied().flatten().collect();
     cases.sort_by_key(|case| place(case.section()));
     cases.into_iter()

@@ -1,0 +1,108 @@
+//! Getting into rooms and out of them: templates, handshakes, invites (LM-04 §12.7).
+
+mod hub_invites;
+mod invitee;
+mod joiner;
+mod participant_invites;
+mod send_steps;
+mod templates;
+
+use mimi_linearized::event;
+use mimi_linearized::id::ServerName;
+use mimi_linearized::signing::{KeyRing, check_object};
+use mimi_linearized::version::RoomVersions;
+use mimi_transport::clock;
+use serde_json::{Value, json};
+
+use crate::case::{Case, Finding, check, fault};
+use crate::context::Context;
+use crate::peer::{Inbound, Peer};
+
+pub(super) const CASES: &[&[Case]] = &[
+    templates::CASES,
+    send_steps::CASES,
+    hub_invites::CASES,
+    participant_invites::CASES,
+    invitee::CASES,
+    joiner::CASES,
+];
+
+/// Whether a server's signature on an event is sound.
+fn is_signed_by(pdu: &Value, server: &ServerName, keys: &impl KeyRing) -> bool {
+    let mut object = pdu.as_object().cloned().unwrap_or_default();
+    event::redact(&mut object, &RoomVersions::lm_04().default_version().redaction);
+    check_object(&object, server, keys, clock::now_ms()).is_ok()
+}
+
+/// An event without the signatures of a server.
+fn without_signature(pdu: &Value, server: &ServerName) -> Value {
+    let mut pdu = pdu.clone();
+    if let Some(Value::Object(signatures)) = pdu.get_mut("signatures") {
+        signatures.remove(server.as_str());
+    }
+    pdu
+}
+
+/// Stripped state has no members but the four it is made of.
+fn expect_stripped(state: &Value, what: &str) -> Result<(), Finding> {
+    let events = state.as_array().ok_or_else(|| fault(format!("{what} is {state} and no array")))?;
+    for event in events {
+        let fields = event.as_object().ok_or_else(|| fault(format!("{what} has {event}")))?;
+        for name in ["sender", "type", "state_key", "content"] {
+            check!(fields.contains_key(name), "an event of {what} lacks `{name}`: {event}");
+        }
+        check!(fields.len() == 4, "an event of {what} has more than stripped state has: {event}");
+    }
+    Ok(())
+}
+
+/// The types of the events of stripped state.
+fn types(state: &Value) -> Vec<&str> {
+    let events = state.as_array().into_iter().flatten();
+    events.filter_map(|event| event.get("type").and_then(Value::as_str)).collect()
+}
+
+/// The membership of a user, as an event says it.
+fn membership_in(event: &Value) -> &str {
+    event.pointer("/content/membership").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A room's event about a user's membership on the target.
+async fn member_event(
+    ctx: &Context,
+    room: &crate::cases::steps::HubRoom<'_>,
+    user: &str,
+) -> Result<Value, Finding> {
+    let event = ctx.state_event(&room.id, "m.room.member", user).await?;
+    event.ok_or_else(|| fault(format!("the room's state has no membership of {user}")))
+}
+
+/// The invites that a server was asked to take.
+fn invites(peer: &Peer) -> Vec<Inbound> {
+    peer.requests().into_iter().filter(|request| request.is("invite")).collect()
+}
+
+/// Settings of a room that has everything stripped state should show.
+fn telling_settings() -> Value {
+    let state = |kind: &str, content: Value| json!({"type": kind, "state_key": "", "content": content});
+    json!({
+        "join_rule": "knock",
+        "name": "a name",
+        "topic": "a topic",
+        "initial_state": [
+            state("m.room.avatar", json!({"url": "mxc://example.org/avatar"})),
+            state("m.room.canonical_alias", json!({"alias": "#alias:example.org"})),
+            state("org.example.private", json!({"nobody's": "business"})),
+        ],
+    })
+}
+
+/// What stripped state should show of such a room (LM-04 §3.5.2.1).
+const STRIPPED: [&str; 6] = [
+    "m.room.create",
+    "m.room.name",
+    "m.room.avatar",
+    "m.room.topic",
+    "m.room.join_rules",
+    "m.room.canonical_alias",
+];
