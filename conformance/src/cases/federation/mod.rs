@@ -1,7 +1,31 @@
-//! What goes over the wire between servers (LM-04 §12).
+//! What goes over the wire between servers: connections, requests, keys, transactions, history, devices (LM-04 §12).
 
+mod connection;
+mod deliveries;
 mod devices;
+mod edus;
+mod fan_out;
+mod history;
+mod rate_limits;
+mod request_auth;
+mod requests;
+mod server_keys;
+mod transactions;
 
 use crate::case::Case;
 
-pub(super) const CASES: &[&[Case]] = &[devices::CASES];
+pub(super) const CASES: &[&[Case]] = &[
+    connection::CASES,
+    requests::CASES,
+    rate_limits::CASES,
+    request_auth::CASES,
+    request_auth::header::CASES,
+    request_auth::own::CASES,
+    server_keys::CASES,
+    transactions::CASES,
+    deliveries::CASES,
+    fan_out::CASES,
+    history::CASES,
+    edus::CASES,
+    devices::CASES,
+];
