@@ -79,3 +79,6 @@ impl Catalogue {
         self.entries.get(id).map(String::as_str)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! The catalogue, the cases and the code speak of the same things.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mimi_linearized::auth::{AuthRule, MlsRule, RoomRule, Rule};
+use toml::{Table, Value};
+
+use super::{Catalogue, ERRATA, LM_04};
+use crate::case::{Role, place};
+use crate::cases;
+
+fn catalogue() -> Catalogue {
+    Catalogue::read().unwrap()
+}
+
+fn entries(file: &str, kind: &str) -> Vec<Table> {
+    let file: Table = file.parse().unwrap();
+    assert_eq!(file.keys().collect::<Vec<_>>(), [kind]);
+    file[kind].as_array().unwrap().iter().map(|entry| entry.as_table().unwrap().clone()).collect()
+}
+
+fn requirements() -> Vec<Table> {
+    entries(LM_04, "requirement")
+}
+
+fn text<'t>(entry: &'t Table, field: &str) -> &'t str {
+    entry.get(field).and_then(Value::as_str).unwrap_or_else(|| panic!("{field} of {entry:?}"))
+}
+
+fn list<'t>(entry: &'t Table, field: &str) -> Vec<&'t str> {
+    entry[field].as_array().unwrap().iter().map(|value| value.as_str().unwrap()).collect()
+}
+
+/// Folders and files of the repository that may name an entry.
+fn sources() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut folders: Vec<_> = ["mls", "linearized", "transport", "conformance", "docs"]
+        .iter()
+        .map(|name| root.join(name))
+        .collect();
+    let mut files = vec![root.join("README.md"), root.join("CHANGELOG.md")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "md") {
+                files.push(path);
+            }
+        }
+    }
+    files
+}
+
+/// The ids of requirements and readings that a text names.
+fn named(text: &str) -> BTreeSet<String> {
+    let requirement = |rest: &str| {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '/' && c != '.');
+        let place = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default().trim_end_matches('.');
+        // A place that ends open is put together at run time.
+        (!place.ends_with('/') && !place.is_empty()).then(|| format!("LM-04/{place}"))
+    };
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let digits = |word: &str| word.bytes().skip(1).all(|byte| byte.is_ascii_digit());
+    let readings = words.filter(|word| word.len() == 3 && word.starts_with('R') && digits(word));
+    text.split("LM-04/").skip(1).filter_map(requirement).chain(readings.map(ToOwned::to_owned)).collect()
+}
+
+#[test]
+fn every_requirement_is_whole_and_in_its_section() {
+    let mut ids = BTreeSet::new();
+    for entry in requirements() {
+        let (id, section) = (text(&entry, "id"), text(&entry, "section"));
+        assert!(ids.insert(id.to_owned()), "{id} is there twice");
+        let place = id.strip_prefix("LM-04/").unwrap();
+        assert!(
+            place.rsplit_once('/').unwrap().0 == section
+                || (place.starts_with("auth/") && section == "5.2.3"),
+            "{id} in {section}",
+        );
+        assert!(matches!(text(&entry, "level"), "MUST" | "SHOULD" | "MAY"), "{id}");
+        assert!(matches!(text(&entry, "role"), "hub" | "participant" | "any" | "client"), "{id}");
+        assert!(text(&entry, "says").ends_with('.'), "{id}");
+        let known = ["id", "section", "level", "role", "says", "untestable", "unspecified"];
+        assert!(entry.keys().all(|key| known.contains(&key.as_str())), "{id}");
+        assert!(!(entry.contains_key("untestable") && entry.contains_key("unspecified")), "{id}");
+    }
+}
+
+#[test]
+fn every_reading_is_whole_and_the_cases_and_tests_that_show_it_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for entry in entries(ERRATA, "reading") {
+        let id = text(&entry, "id");
+        for field in ["title", "draft", "reading", "reason"] {
+            assert!(!text(&entry, field).trim().is_empty(), "{id}: {field}");
+        }
+        assert!(!list(&entry, "sections").is_empty(), "{id}");
+        let shown_by = list(&entry, "shown_by");
+        assert!(!shown_by.is_empty(), "nothing shows {id}");
+        let (tests, named): (Vec<&str>, Vec<&str>) = shown_by.iter().partition(|name| name.contains('#'));
+        let covering: Vec<&str> =
+            cases::all().filter(|case| case.covers.contains(&id)).map(|case| case.id).collect();
+        assert_eq!(named, covering, "the cases that cover {id}, in order");
+        for test in tests {
+            let (file, function) = test.split_once('#').unwrap();
+            let source = fs::read_to_string(root.join(file)).unwrap_or_default();
+            assert!(source.contains(&format!("fn {function}(")), "{id}: {test} does not exist");
+        }
+    }
+}
+
+#[test]
+fn every_case_covers_something_that_exists() {
+    let catalogue = catalogue();
+    let sections: BTreeSet<String> =
+        requirements().iter().map(|entry| text(entry, "section").to_owned()).collect();
+    let mut ids = BTreeSet::new();
+    for case in cases::all() {
+        assert!(ids.insert(case.id), "{} is there twice", case.id);
+        assert!(case.id.contains('/') && sections.contains(case.section()), "{} is in no section", case.id);
+        assert!(!case.covers.is_empty(), "{} covers nothing", case.id);
+        for id in case.covers {
+            assert!(catalogue.says(id).is_some(), "{} covers {id}, which does not exist", case.id);
+        }
+        let distinct: BTreeSet<_> = case.covers.iter().collect();
+        assert_eq!(distinct.len(), case.covers.len(), "{} covers something twice", case.id);
+    }
+    assert!(ids.len() >= 40);
+}
+
+#[test]
+fn sections_are_ordered_by_number() {
+    assert!(place("12.10") > place("12.9") && place("4") < place("4.1"));
+    assert!(cases::all().map(|case| place(case.section())).is_sorted());
+}
+
+/// A case about a hub does not only cover what binds participants, nor the other way round.
+#[test]
+fn a_case_covers_what_binds_the_target_in_its_role() {
+    let requirements = requirements();
+    let role = |id: &str| {
+        let entry = requirements.iter().find(|entry| text(entry, "id") == id);
+        entry.map(|entry| text(entry, "role").to_owned())
+    };
+    for case in cases::all() {
+        let other = match case.role {
+            Role::Hub => "participant",
+            Role::Participant => "hub",
+            Role::Server => continue,
+        };
+        let roles: Vec<_> = case.covers.iter().filter_map(|id| role(id)).collect();
+        assert!(roles.is_empty() || roles.iter().any(|role| role != other), "{}: {roles:?}", case.id);
+    }
+}
+
+#[test]
+fn every_rule_of_the_library_is_in_the_catalogue() {
+    let catalogue = catalogue();
+    let auth = AuthRule::ALL.iter().map(|rule| Rule::from(*rule));
+    let mls = MlsRule::ALL.iter().map(|rule| Rule::from(*rule));
+    let room = RoomRule::ALL.iter().map(|rule| Rule::from(*rule));
+    for rule in auth.chain(mls).chain(room) {
+        let id = rule.requirement();
+        assert!(catalogue.says(&id).is_some(), "{rule} is {id}, which does not exist");
+    }
+}
+
+#[test]
+fn every_id_in_the_sources_is_in_the_catalogue() {
+    let catalogue = catalogue();
+    let mut seen = 0_usize;
+    for file in sources() {
+        // This file speaks of ids that do not exist.
+        if file.ends_with("catalogue/tests.rs") {
+            continue;
+        }
+        for id in named(&fs::read_to_string(&file).unwrap()) {
+            seen += 1;
+            assert!(catalogue.says(&id).is_some(), "{}: {id} does not exist", file.display());
+        }
+    }
+    assert!(seen > 100, "only {seen} ids were found");
+}
+
+#[test]
+fn ids_are_found_in_a_text() {
+    let text =
+        "see LM-04/5.1/3, LM-04/auth/5.2.3. And (R07); not R7, R070 or format!(\"LM-04/auth/{place}\")";
+    assert_eq!(named(text).into_iter().collect::<Vec<_>>(), ["LM-04/5.1/3", "LM-04/auth/5.2.3", "R07"]);
+}
