@@ -108,7 +108,8 @@ impl Setup {
     }
 }
 
-/// Names and ports for the suite's servers: `HOST:PORT`, none twice while there are others.
+/// Names and ports for the suite's servers: `HOST:PORT`, none twice in a run: what the target knows of one server is not
+/// to be taken for another's.
 #[derive(Debug)]
 pub(crate) struct Ports {
     host: String,
@@ -145,30 +146,25 @@ impl Ports {
     }
 
     async fn any_free(&self) -> std::io::Result<TcpListener> {
-        let mut listener = TcpListener::bind(SocketAddr::new(self.listen, 0)).await?;
         for _ in 0..PORT_ATTEMPTS {
+            let listener = TcpListener::bind(SocketAddr::new(self.listen, 0)).await?;
             if self.mark(listener.local_addr()?.port()) {
-                break;
+                return Ok(listener);
             }
-            listener = TcpListener::bind(SocketAddr::new(self.listen, 0)).await?;
         }
-        Ok(listener)
+        Err(std::io::Error::other("every free port was used before: give --peer-ports"))
     }
 
-    /// A port of the range: one that was not used before, or else any that is free. A server that takes a name again
-    /// has the same key as the one before.
+    /// A port of the range that was not used before.
     async fn free_in(&self, first: u16, last: u16) -> std::io::Result<TcpListener> {
-        for fresh in [true, false] {
-            for port in first..=last {
-                if fresh && !self.mark(port) {
-                    continue;
-                }
-                if let Ok(listener) = TcpListener::bind(SocketAddr::new(self.listen, port)).await {
-                    return Ok(listener);
-                }
+        for port in first..=last {
+            if self.mark(port)
+                && let Ok(listener) = TcpListener::bind(SocketAddr::new(self.listen, port)).await
+            {
+                return Ok(listener);
             }
         }
-        Err(std::io::Error::other(format!("every port from {first} to {last} is taken: widen --peer-ports")))
+        Err(std::io::Error::other(format!("every port from {first} to {last} was used: widen --peer-ports")))
     }
 
     fn mark(&self, port: u16) -> bool {
@@ -193,6 +189,8 @@ pub(crate) struct Environment {
     pub(crate) versions: RoomVersions,
     /// The way to the target.
     pub(crate) client: FederationClient,
+    /// When it began, in milliseconds since the Unix epoch.
+    started: i64,
     target_keys: OnceCell<ServerKeys>,
 }
 
@@ -209,7 +207,8 @@ impl Environment {
         let offer = ClientOffer { tls: TlsVersions::Tls12AndTls13, http: HttpVersions::Http2AndHttp11 };
         let client = probe(&setup, &resolve, &target.name, offer)?;
         let (versions, target_keys) = (RoomVersions::lm_04(), OnceCell::new());
-        Ok(Arc::new(Self { target, setup, ports, resolve, seed, versions, client, target_keys }))
+        let started = clock::now_ms();
+        Ok(Arc::new(Self { target, setup, ports, resolve, seed, versions, client, started, target_keys }))
     }
 
     /// A client that offers other versions of TLS and HTTP than usual.
@@ -240,13 +239,13 @@ impl Environment {
         Ok(ring)
     }
 
-    /// The key of one of the suite's servers: the same for the same seed and name.
+    /// The key of one of the suite's servers: the same for the same seed and name. Its id is of this run alone, so that
+    /// a target which remembers the server of that name of an earlier run asks for its keys again.
     pub(crate) fn key_of(&self, name: &ServerName) -> SigningKey {
-        let material = format!("{} {name}", self.seed);
-        let seed = mimi_linearized::event::hash::sha256(material.as_bytes());
-        let version: String = seed.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let seed = mimi_linearized::event::hash::sha256(format!("{} {name}", self.seed).as_bytes());
+        let digits: String = seed.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         // Hexadecimal digits are always a key version; the fallback is one too.
-        let id = KeyId::ed25519(&version).or_else(|_| KeyId::ed25519("1"));
+        let id = KeyId::ed25519(&format!("{digits}{:x}", self.started)).or_else(|_| KeyId::ed25519("1"));
         match id {
             Ok(id) => SigningKey::from_seed(id, &seed),
             Err(_) => unreachable!("hexadecimal digits are a key version"),

@@ -55,7 +55,7 @@ pub(crate) struct RunArguments {
     /// The address at which the suite's own servers listen
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     peer_listen: IpAddr,
-    /// The ports at which they listen; free ones unless given
+    /// The ports at which they listen, one for each server, some 400 in a whole run; free ones unless given
     #[arg(long, value_name = "A-B")]
     peer_ports: Option<PortRange>,
     /// The certificate chain of the suite's own servers, valid for --peer-host

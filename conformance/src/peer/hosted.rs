@@ -1,5 +1,6 @@
 //! Rooms that a peer is the hub of.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Method;
@@ -14,6 +15,9 @@ use serde_json::{Value, json};
 use super::serve::Response;
 use super::{Inner, Peer};
 use crate::case::Finding;
+
+/// How many events a transaction may have (LM-04 §12.5.1).
+const MOST_PDUS: usize = 50;
 
 /// A room that a peer is the hub of.
 #[derive(Debug)]
@@ -166,6 +170,33 @@ impl HostedRoom {
         self.lock().list.iter().find(|event| *event.id() == *id).map(|event| to_json(event))
     }
 
+    /// The state before an event of the list, and what that cites.
+    fn state_before(&self, event_id: &str) -> Option<[Vec<Arc<RoomEvent>>; 2]> {
+        let room = self.lock();
+        let position = room.list.iter().position(|event| *event.id() == *event_id)?;
+        let mut state = BTreeMap::new();
+        for event in room.list.iter().take(position) {
+            if let Some(state_key) = event.event().state_key() {
+                state.insert((event.event().kind().to_owned(), state_key.to_owned()), Arc::clone(event));
+            }
+        }
+        let state: Vec<_> = state.into_values().collect();
+        let chain = room.hub.room().state().auth_chain(state.iter()).into_iter().cloned().collect();
+        Some([state, chain])
+    }
+
+    pub(super) fn state(&self, event_id: &str) -> Response {
+        let Some(both) = self.state_before(event_id) else { return Response::error(404, "M_NOT_FOUND") };
+        let [state, chain] = both.map(|events| events.iter().map(|e| to_json(e)).collect::<Vec<_>>());
+        Response::ok(json!({"pdus": state, "auth_chain": chain}))
+    }
+
+    pub(super) fn state_ids(&self, event_id: &str) -> Response {
+        let Some(both) = self.state_before(event_id) else { return Response::error(404, "M_NOT_FOUND") };
+        let [state, chain] = both.map(|events| events.iter().map(|e| e.id().to_string()).collect::<Vec<_>>());
+        Response::ok(json!({"pdu_ids": state, "auth_chain_ids": chain}))
+    }
+
     pub(super) fn backfill(&self, v: &[String], limit: &[String]) -> Response {
         let limit = limit.first().and_then(|limit| limit.parse().ok()).unwrap_or(0_usize);
         let room = self.lock();
@@ -218,6 +249,8 @@ impl Peer {
     /// Appends an event of the user `host` to a hosted room and sends it to the target.
     pub(crate) async fn host_says(&self, room: &HostedRoom, draft: Draft) -> Result<Value, Finding> {
         let event = room.append(draft, &self.key)?;
+        // What was sealed before it comes before it.
+        self.inner.deliver().await;
         self.send(std::slice::from_ref(&event), &[]).await?.expect_accepted()?;
         Ok(event)
     }
@@ -250,25 +283,43 @@ impl Peer {
 }
 
 impl Inner {
-    /// Sends an event to the target in the background, as a hub does with what it has sealed.
-    pub(super) fn push(self: &Arc<Self>, event: Value) {
+    /// Sends what was sealed to the target in the background, in order, as a hub does.
+    pub(super) fn push(self: &Arc<Self>, events: Vec<Value>) {
+        self.outbox().extend(events);
         let inner = Arc::clone(self);
-        tokio::spawn(async move {
-            let _flight = inner.flight.lock().await;
-            let target = format!("/_matrix/federation/v2/send/{}", inner.txn_id());
-            let body = json!({"pdus": [event], "edus": []});
-            let destination = &inner.environment.target.name;
+        tokio::spawn(async move { inner.deliver().await });
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, VecDeque<Value>> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends all that is still to be sent.
+    pub(super) async fn deliver(&self) {
+        let _flight = self.flight.lock().await;
+        loop {
+            let some: Vec<Value> = {
+                let mut outbox = self.outbox();
+                let count = outbox.len().min(MOST_PDUS);
+                outbox.drain(..count).collect()
+            };
+            if some.is_empty() {
+                return;
+            }
+            let target = format!("/_matrix/federation/v2/send/{}", self.txn_id());
+            let body = json!({"pdus": some, "edus": []});
+            let destination = &self.environment.target.name;
             let header = mimi_transport::request_auth::sign_request(
                 "PUT",
                 &target,
-                &inner.name,
+                &self.name,
                 destination,
                 Some(&body),
-                &inner.key,
+                &self.key,
             );
             let ask = crate::wire::Ask::new(Method::PUT, target).header(http::header::AUTHORIZATION, header);
             // What comes of it is in the evidence.
-            let _ = inner.ask(ask.json(&body)).await;
-        });
+            let _ = self.ask(ask.json(&body)).await;
+        }
     }
 }

@@ -9,8 +9,9 @@ mod inbound;
 mod seal;
 mod serve;
 
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use http::{HeaderValue, Method, header};
 use mimi_linearized::event::Draft;
@@ -77,6 +78,10 @@ struct Inner {
     transactions: AtomicU64,
     /// Held while a transaction is in flight: a server sends one at a time (LM-04 §12.5.1).
     flight: tokio::sync::Mutex<()>,
+    /// What was sealed and is still to be sent to the target, in order.
+    outbox: Mutex<VecDeque<Value>>,
+    /// What was answered to transactions, by endpoint and id. Held while one is processed.
+    answered: Mutex<HashMap<(String, String), Response>>,
 }
 
 impl Drop for Peer {
@@ -121,6 +126,8 @@ impl Peer {
             gates: Gates::default(),
             transactions: AtomicU64::new(0),
             flight: tokio::sync::Mutex::new(()),
+            outbox: Mutex::default(),
+            answered: Mutex::default(),
         });
         let socket = tcp.into_std().map_err(|error| broken(&error))?;
         let task = listen(&socket, &tls, &inner)?;
@@ -192,13 +199,14 @@ impl Peer {
         self.inner.log.until(what, |inbound| is(inbound).then(|| inbound.clone())).await
     }
 
-    /// Waits for a PDU that came over `/send`.
+    /// Waits for a PDU that came over `/send`. What was attached to it in transit is gone.
     pub(crate) async fn until_pdu(
         &self,
         what: &str,
         is: impl Fn(&Value) -> bool + Send + Sync,
     ) -> Result<Value, Finding> {
-        self.inner.log.until(what, |inbound| inbound.pdus().into_iter().find(|pdu| is(pdu)).cloned()).await
+        let find = |inbound: &Inbound| inbound.pdus().into_iter().map(without_unsigned).find(|pdu| is(pdu));
+        self.inner.log.until(what, find).await
     }
 
     /// Waits for an EDU that came over `/send`.
@@ -210,13 +218,13 @@ impl Peer {
         self.inner.log.until(what, |inbound| inbound.edus().into_iter().find(|edu| is(edu)).cloned()).await
     }
 
-    /// Every PDU that came over `/send` so far, once.
+    /// Every PDU that came over `/send` so far, once, without what was attached to it in transit.
     pub(crate) fn pdus(&self) -> Vec<Value> {
         let mut pdus: Vec<Value> = Vec::new();
         for inbound in self.inner.log.all() {
-            for pdu in inbound.pdus() {
-                if !pdus.contains(pdu) {
-                    pdus.push(pdu.clone());
+            for pdu in inbound.pdus().into_iter().map(without_unsigned) {
+                if !pdus.contains(&pdu) {
+                    pdus.push(pdu);
                 }
             }
         }
@@ -401,6 +409,15 @@ impl Inner {
 /// The LPDU hash in an event.
 pub(crate) fn lpdu_hash(event: &Value) -> &str {
     event.pointer("/hashes/lpdu/sha256").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// An event without what a server may attach to it in transit, and nothing covers (reading R02).
+pub(crate) fn without_unsigned(event: &Value) -> Value {
+    let mut event = event.clone();
+    if let Value::Object(event) = &mut event {
+        event.remove("unsigned");
+    }
+    event
 }
 
 /// The answer to a transaction.

@@ -160,7 +160,7 @@ async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> axum::resp
     inner.gates.pass(&inbound).await;
     let response = match inner.behaviour.raw(&inbound) {
         Some(raw) => raw,
-        None => inner.answer(&inbound).await.into_raw(),
+        None => inner.answer(&inbound).into_raw(),
     };
     inner.recorder.record(Exchange {
         between: format!("target {} -> suite {}", inner.environment.target.name, inner.name),
@@ -196,7 +196,7 @@ impl Inner {
             .map_err(|error| error.to_string())
     }
 
-    async fn answer(self: &Arc<Self>, inbound: &Inbound) -> Response {
+    fn answer(self: &Arc<Self>, inbound: &Inbound) -> Response {
         if let Some(response) = self.behaviour.overridden(inbound) {
             return response;
         }
@@ -209,19 +209,22 @@ impl Inner {
         let segments = inbound.segments();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         match (inbound.method.as_str(), segments.as_slice()) {
-            ("PUT", ["send", _]) => self.take_transaction(inbound),
-            ("POST", ["invite", _]) => self.sign_invite(inbound),
+            ("PUT", [endpoint @ "send", id])
+            | ("POST", [endpoint @ ("invite" | "send_join" | "send_leave" | "send_knock"), id]) => {
+                self.take_once(endpoint, id, inbound)
+            }
             ("GET", ["make_join", room, user]) => self.with_room(room, |hosted| hosted.make_join(user)),
             ("GET", ["make_leave", room, user]) => self.with_room(room, |hosted| hosted.make_leave(user)),
             ("GET", ["make_knock", room, user]) => self.with_room(room, |hosted| hosted.make_knock(user)),
-            ("POST", ["send_join", _]) => self.take_join(inbound).await,
-            ("POST", ["send_leave", _]) => {
-                self.with_room_of(inbound, |hosted| hosted.send_leave(&inbound.body, &self.key))
-            }
-            ("POST", ["send_knock", _]) => {
-                self.with_room_of(inbound, |hosted| hosted.send_knock(&inbound.body, &self.key))
-            }
             ("GET", ["event", id]) => self.find_event(id),
+            ("GET", ["state", room]) => {
+                let at = inbound.query("event_id");
+                self.with_room(room, |hosted| hosted.state(at.first().map_or("", String::as_str)))
+            }
+            ("GET", ["state_ids", room]) => {
+                let at = inbound.query("event_id");
+                self.with_room(room, |hosted| hosted.state_ids(at.first().map_or("", String::as_str)))
+            }
             ("GET", ["backfill", room]) => {
                 let (v, limit) = (inbound.query("v"), inbound.query("limit"));
                 self.with_room(room, |hosted| hosted.backfill(&v, &limit))
@@ -230,6 +233,24 @@ impl Inner {
             ("POST", ["user", "keys", "claim"]) => self.claim(inbound),
             _ => Response::error(404, "M_UNRECOGNIZED"),
         }
+    }
+
+    /// Answers a request that has a transaction id, the same way if it comes again (LM-04 §12.2.5).
+    fn take_once(self: &Arc<Self>, endpoint: &str, id: &str, inbound: &Inbound) -> Response {
+        let transaction = (endpoint.to_owned(), id.to_owned());
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(response) = answered.get(&transaction) {
+            return response.clone();
+        }
+        let response = match endpoint {
+            "send" => self.take_transaction(inbound),
+            "invite" => self.sign_invite(inbound),
+            "send_join" => self.with_room_of(inbound, |hosted| hosted.send_join(&inbound.body, &self.key)),
+            "send_leave" => self.with_room_of(inbound, |hosted| hosted.send_leave(&inbound.body, &self.key)),
+            _ => self.with_room_of(inbound, |hosted| hosted.send_knock(&inbound.body, &self.key)),
+        };
+        answered.insert(transaction, response.clone());
+        response
     }
 
     fn with_room(&self, room: &str, answer: impl FnOnce(&HostedRoom) -> Response) -> Response {
@@ -245,25 +266,19 @@ impl Inner {
 
     /// Takes a transaction. LPDUs for hosted rooms are sealed and sent back, as a hub does.
     fn take_transaction(self: &Arc<Self>, inbound: &Inbound) -> Response {
-        let mut failed = Object::new();
+        let (mut failed, mut sealed) = (Object::new(), Vec::new());
         for pdu in inbound.pdus() {
             let room = pdu.get("room_id").and_then(Value::as_str).unwrap_or_default();
             let Some(hosted) = self.behaviour.hosted(room) else { continue };
             match hosted.accept(pdu, &self.key) {
-                Ok(event) => self.push(event),
+                Ok(event) => sealed.push(event),
                 Err((id, error)) => {
                     failed.insert(id, json!({"error": error}));
                 }
             }
         }
+        self.push(sealed);
         Response::ok(json!({"failed_pdus": failed}))
-    }
-
-    /// Takes a join into a hosted room.
-    async fn take_join(self: &Arc<Self>, inbound: &Inbound) -> Response {
-        let room = inbound.body.get("room_id").and_then(Value::as_str).unwrap_or_default();
-        let Some(hosted) = self.behaviour.hosted(room) else { return Response::error(404, "M_NOT_FOUND") };
-        hosted.send_join(&inbound.body, &self.key)
     }
 
     /// Signs an invite and sends it back.

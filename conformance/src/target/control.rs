@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::case::Finding;
 use crate::evidence::{self, Exchange, Recorder};
+use crate::peer::without_unsigned;
 use crate::wire::Reply;
 
 /// How long one call may take. Some calls make the target ask other servers.
@@ -171,7 +172,7 @@ impl Control {
         self.expect(recorder, Method::GET, &path, None).await.map(Room)
     }
 
-    /// A room's list, all of it.
+    /// A room's list, all of it. What was attached to the events in transit is gone.
     pub(crate) async fn events(&self, recorder: &Recorder, room: &RoomId) -> Result<Vec<Value>, Finding> {
         let mut events = Vec::new();
         let mut from = 0;
@@ -179,7 +180,7 @@ impl Control {
             let path = format!("/rooms/{}/events?from={from}", segment(room.as_str()));
             let mut page = self.expect(recorder, Method::GET, &path, None).await?;
             match page.get_mut("events").map(Value::take) {
-                Some(Value::Array(page)) => events.extend(page),
+                Some(Value::Array(page)) => events.extend(page.iter().map(without_unsigned)),
                 _ => return Err(Finding::Fault("`events` of the control API is no array".to_owned())),
             }
             match page.get("next").and_then(Value::as_u64) {
@@ -189,12 +190,12 @@ impl Control {
         }
     }
 
-    /// A room's state.
+    /// A room's state, in the same form.
     pub(crate) async fn state(&self, recorder: &Recorder, room: &RoomId) -> Result<Vec<Value>, Finding> {
         let path = format!("/rooms/{}/state", segment(room.as_str()));
         let mut answer = self.expect(recorder, Method::GET, &path, None).await?;
         match answer.get_mut("events").map(Value::take) {
-            Some(Value::Array(events)) => Ok(events),
+            Some(Value::Array(events)) => Ok(events.iter().map(without_unsigned).collect()),
             _ => Err(Finding::Fault("`events` of the control API is no array".to_owned())),
         }
     }

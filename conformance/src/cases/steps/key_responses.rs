@@ -13,10 +13,14 @@ use crate::peer::Peer;
 /// An hour, in milliseconds.
 pub(in crate::cases) const HOUR_MS: i64 = 60 * 60 * 1_000;
 
-/// A further key of a peer.
+/// A further key of a peer. Its id begins with `version` and, as the peer's own, is of this run alone.
 pub(in crate::cases) fn further_key(peer: &Peer, version: &str) -> Result<SigningKey, Finding> {
-    let id = KeyId::ed25519(version).map_err(|error| Finding::Suite(error.to_string()))?;
-    Ok(SigningKey::from_seed(id, &sha256(format!("{} {version}", peer.name).as_bytes())))
+    let own = peer.key.id().as_str();
+    let own = own.split_once(':').map_or(own, |(_, version)| version);
+    let id =
+        KeyId::ed25519(&format!("{version}_{own}")).map_err(|error| Finding::Suite(error.to_string()))?;
+    let seed = sha256(format!("{version} of {:?}", peer.key.seed()).as_bytes());
+    Ok(SigningKey::from_seed(id, &seed))
 }
 
 /// A key response of a peer, to be changed and then signed.
