@@ -9,9 +9,9 @@ use mimi_mls::{Device, Suite};
 use serde_json::{Value, json};
 
 use crate::case::{Case, Finding, check, driven_case, fault};
-use crate::cases::steps::{hub_room, remade, text};
+use crate::cases::steps::{altered, hub_room, paths, remade, swap_case, text};
 use crate::context::Context;
-use crate::peer::{Peer, Response};
+use crate::peer::Peer;
 use crate::target::segment;
 use crate::wire::Reply;
 
@@ -183,9 +183,9 @@ async fn ip_literals(ctx: &Context) -> Result<(), Finding> {
     let address = listener.local_addr().map_err(unusable)?;
     let listener = listener.into_std().map_err(unusable)?;
     let (ip, port) = (address.ip(), address.port());
-    // Resolvers take more spellings for an address than the usual one.
+    // Resolvers take a number for an address too.
     let hosts = match ip {
-        IpAddr::V4(ip) => vec![ip.to_string(), u32::from(ip).to_string(), format!("{:#x}", u32::from(ip))],
+        IpAddr::V4(ip) => vec![ip.to_string(), u32::from(ip).to_string()],
         IpAddr::V6(ip) => vec![format!("[{ip}]")],
     };
     let mut bad = Vec::new();
@@ -196,7 +196,7 @@ async fn ip_literals(ctx: &Context) -> Result<(), Finding> {
             drop(lpdu.insert("sender".to_owned(), json!(format!("@eve:{name}"))));
         });
         let signature = lpdu.pointer("/signatures").and_then(|all| all.get(room.peer.name.as_str())).cloned();
-        let lpdu = crate::cases::steps::altered(&lpdu, |lpdu| {
+        let lpdu = altered(&lpdu, |lpdu| {
             drop(lpdu.insert("signatures".to_owned(), json!({name.as_str(): signature})));
         });
         bad.push((format!("an event of a user of {name}"), lpdu));
@@ -234,7 +234,7 @@ async fn case_of_names(ctx: &Context) -> Result<(), Finding> {
         let lpdu = room.peer.lpdu(&room.message(&format!("signed by {what}")))?;
         let lpdu = remade(&room.peer, &lpdu, |lpdu| drop(lpdu.insert("sender".to_owned(), json!(sender))));
         let signature = lpdu.pointer("/signatures").and_then(|all| all.get(name)).cloned();
-        let lpdu = crate::cases::steps::altered(&lpdu, |lpdu| {
+        let lpdu = altered(&lpdu, |lpdu| {
             drop(lpdu.insert("signatures".to_owned(), json!({signer: signature})));
         });
         bad.push((format!("an event of {sender}, signed by {what},"), lpdu));
@@ -245,12 +245,6 @@ async fn case_of_names(ctx: &Context) -> Result<(), Finding> {
         mimi_linearized::id::UserId::parse(&sender).map_err(|error| Finding::Suite(error.to_string()))?;
     check!(members.membership(&other) == "leave", "{other} is {} because bob is", members.membership(&other));
     Ok(())
-}
-
-/// The letters of a text, each in the other case.
-fn swap_case(text: &str) -> String {
-    let swap = |c: char| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
-    text.chars().map(swap).collect()
 }
 
 /// Sends the target an invite whose event has these fields; the rest of it is in order.
@@ -273,8 +267,7 @@ async fn invite(
     let id = |byte: u8| EventId::from_reference_hash(&[byte; 32]);
     let event = peer.sealer().complete(event, &[id(1), id(2), id(3)], &[id(4)]);
     let body = json!({"event": event, "invite_room_state": [], "room_version": room_version});
-    let path = format!("/_matrix/federation/v3/invite/{}", peer.txn_id());
-    peer.request(Method::POST, &path, Some(&body)).await
+    peer.request(Method::POST, &paths::invite(&peer.txn_id()), Some(&body)).await
 }
 
 /// The target refuses an invite whose event has this in a field.
@@ -374,7 +367,7 @@ async fn default_version(ctx: &Context) -> Result<(), Finding> {
 async fn unknown_versions(ctx: &Context) -> Result<(), Finding> {
     let peer = ctx.peer().await?;
     let long = "a".repeat(129);
-    let unknown = ["I.2", "I.10", "I.1.0", "I.", "I", "i.1", "I_1", "I.1 ", "11", "", &long];
+    let unknown = ["I.2", "I.10", "I.1.0", "I.", "I", "i.1", "I_1", "I.1 ", "", &long];
     for version in unknown {
         let reply = invite(ctx, &peer, |_| {}, version).await?;
         let status = reply.status;
@@ -391,28 +384,6 @@ async fn unknown_versions(ctx: &Context) -> Result<(), Finding> {
         let reply = ctx.control()?.call(&ctx.recorder, Method::POST, "/rooms", Some(&body)).await?;
         check!(!reply.status.is_success(), "a room of version {version:?} was created");
     }
-    // A hub that offers a template for a version the target did not ask for.
-    let room = peer.host_room(json!({})).await?;
-    let (room_id, dora) = (room.id.clone(), ctx.user("dora")?);
-    let (user, hub) = (dora.clone(), peer.name.clone());
-    peer.answer_with(move |request| {
-        let template = json!({
-            "type": "m.room.member", "state_key": user, "sender": user, "content": {"membership": "join"},
-            "room_id": room_id, "hub_server": hub
-        });
-        let mut answer = template.clone();
-        answer
-            .as_object_mut()?
-            .extend([("event".to_owned(), template), ("room_version".to_owned(), json!("I.2"))]);
-        request.is("make_join").then(|| Response::ok(answer))
-    });
-    let control = ctx.control()?;
-    let via = [peer.name.as_str()];
-    let user = dora.as_str();
-    let reply = control.try_membership(&ctx.recorder, &room.id, user, user, "join", &via).await?;
-    check!(!reply.status.is_success(), "the target joined a room of version I.2");
-    let sent = peer.requests().iter().any(|request| request.is("send_join"));
-    check!(!sent, "the target sent a join into a room of version I.2");
     Ok(())
 }
 

@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 
 use crate::case::{Case, Finding, case, check, driven_case, fault};
 use crate::cases::steps::followed::followed_room;
+use crate::cases::steps::key_responses::further_key;
 use crate::cases::steps::{
-    HubRoom, altered, hub_room, hub_room_of, open_room, reference_id, set_signatures, signed_bytes, text,
+    HubRoom, altered, hub_room, hub_room_of, open_room, paths, reference_id, resigned, set_signatures,
+    signed_bytes, text, texts,
 };
 use crate::context::Context;
 use crate::forgery::Forger;
-use crate::peer::{Peer, lpdu_hash};
-use crate::target::segment;
+use crate::peer::lpdu_hash;
 use crate::wire::Ask;
 
 pub(super) const CASES: &[Case] = &[
@@ -157,13 +158,6 @@ async fn published_key(ctx: &Context) -> Result<(), Finding> {
     Ok(())
 }
 
-/// A key of a peer besides its own.
-fn another_key(peer: &Peer, version: &str) -> Result<SigningKey, Finding> {
-    let id = KeyId::ed25519(version).map_err(|error| Finding::Suite(error.to_string()))?;
-    let seed = mimi_linearized::event::hash::sha256(format!("{version} of {:?}", peer.key.seed()).as_bytes());
-    Ok(SigningKey::from_seed(id, &seed))
-}
-
 /// An LPDU of `bob` with these signatures of his server, by key id.
 fn signed_as(room: &HubRoom<'_>, body: &str, sign: impl Fn(&[u8]) -> Value) -> Result<Value, Finding> {
     let lpdu = room.peer.lpdu(&room.message(body))?;
@@ -180,8 +174,7 @@ async fn room_with_keys<'c>(
     let peer = ctx.peer().await?;
     peer.publish_also(more);
     let (id, bob) = (ctx.public_room().await?, peer.user("bob")?);
-    let (room, user) = (segment(id.as_str()), segment(bob.as_str()));
-    let path = format!("/_matrix/federation/v1/make_join/{room}/{user}?ver=I.1");
+    let path = paths::make_in_i1("join", &id, bob.as_str());
     if peer.request(Method::GET, &path, None).await?.status == http::StatusCode::UNAUTHORIZED {
         return Ok(None);
     }
@@ -225,7 +218,7 @@ async fn weak_keys(ctx: &Context) -> Result<(), Finding> {
 
 async fn several_signatures(ctx: &Context) -> Result<(), Finding> {
     let peer = ctx.peer().await?;
-    let (second, unknown) = (another_key(&peer, "second")?, another_key(&peer, "unknown")?);
+    let (second, unknown) = (further_key(&peer, "second")?, further_key(&peer, "unknown")?);
     peer.publish_also(&[(second.id().as_str(), second.verify_key().to_base64())]);
     let room = hub_room_of(ctx, peer).await?;
     let first = &room.peer.key;
@@ -417,9 +410,7 @@ async fn unpadded(ctx: &Context) -> Result<(), Finding> {
             let fits = signature.as_str().is_some_and(|signature| is_unpadded(signature, 64));
             check!(fits, "the hub's signature on {id} is no unpadded base64 of 64 bytes: {signature}");
         }
-        for cited in
-            ["auth_events", "prev_events"].iter().flat_map(|field| crate::cases::steps::texts(&event, field))
-        {
+        for cited in ["auth_events", "prev_events"].iter().flat_map(|field| texts(&event, field)) {
             let hash = cited.strip_prefix('$').unwrap_or_default();
             let url_safe =
                 hash.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
@@ -442,7 +433,7 @@ async fn unpadded(ctx: &Context) -> Result<(), Finding> {
 
 async fn padded_input(ctx: &Context) -> Result<(), Finding> {
     let peer = ctx.peer().await?;
-    let second = another_key(&peer, "padded")?;
+    let second = further_key(&peer, "padded")?;
     peer.publish_also(&[(second.id().as_str(), format!("{}=", second.verify_key().to_base64()))]);
     let room = hub_room_of(ctx, peer).await?;
     let first = room.peer.key.id().as_str();
@@ -461,7 +452,7 @@ async fn padded_input(ctx: &Context) -> Result<(), Finding> {
     room.peer.until_echo(&lpdu).await?;
     let lpdu = room.peer.lpdu(&room.message("with a padded hash"))?;
     let padded = format!("{}=", lpdu_hash(&lpdu));
-    let lpdu = crate::cases::steps::resigned(&room.peer, &lpdu, |lpdu| {
+    let lpdu = resigned(&room.peer, &lpdu, |lpdu| {
         drop(lpdu.insert("hashes".to_owned(), json!({"lpdu": {"sha256": padded}})));
     });
     room.peer.send(std::slice::from_ref(&lpdu), &[]).await?.expect_accepted()?;

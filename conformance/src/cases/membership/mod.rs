@@ -12,9 +12,10 @@ use mimi_linearized::id::ServerName;
 use mimi_linearized::signing::{KeyRing, check_object};
 use mimi_linearized::version::RoomVersions;
 use mimi_transport::clock;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::case::{Case, Finding, check, fault};
+use crate::case::{Case, Finding, fault};
+use crate::cases::steps::stripped::{STRIPPED, expect_stripped, telling_settings, types};
 use crate::context::Context;
 use crate::peer::{Inbound, Peer};
 
@@ -43,25 +44,6 @@ fn without_signature(pdu: &Value, server: &ServerName) -> Value {
     pdu
 }
 
-/// Stripped state has no members but the four it is made of.
-fn expect_stripped(state: &Value, what: &str) -> Result<(), Finding> {
-    let events = state.as_array().ok_or_else(|| fault(format!("{what} is {state} and no array")))?;
-    for event in events {
-        let fields = event.as_object().ok_or_else(|| fault(format!("{what} has {event}")))?;
-        for name in ["sender", "type", "state_key", "content"] {
-            check!(fields.contains_key(name), "an event of {what} lacks `{name}`: {event}");
-        }
-        check!(fields.len() == 4, "an event of {what} has more than stripped state has: {event}");
-    }
-    Ok(())
-}
-
-/// The types of the events of stripped state.
-fn types(state: &Value) -> Vec<&str> {
-    let events = state.as_array().into_iter().flatten();
-    events.filter_map(|event| event.get("type").and_then(Value::as_str)).collect()
-}
-
 /// The membership of a user, as an event says it.
 fn membership_in(event: &Value) -> &str {
     event.pointer("/content/membership").and_then(Value::as_str).unwrap_or_default()
@@ -81,28 +63,3 @@ async fn member_event(
 fn invites(peer: &Peer) -> Vec<Inbound> {
     peer.requests().into_iter().filter(|request| request.is("invite")).collect()
 }
-
-/// Settings of a room that has everything stripped state should show.
-fn telling_settings() -> Value {
-    let state = |kind: &str, content: Value| json!({"type": kind, "state_key": "", "content": content});
-    json!({
-        "join_rule": "knock",
-        "name": "a name",
-        "topic": "a topic",
-        "initial_state": [
-            state("m.room.avatar", json!({"url": "mxc://example.org/avatar"})),
-            state("m.room.canonical_alias", json!({"alias": "#alias:example.org"})),
-            state("org.example.private", json!({"nobody's": "business"})),
-        ],
-    })
-}
-
-/// What stripped state should show of such a room (LM-04 §3.5.2.1).
-const STRIPPED: [&str; 6] = [
-    "m.room.create",
-    "m.room.name",
-    "m.room.avatar",
-    "m.room.topic",
-    "m.room.join_rules",
-    "m.room.canonical_alias",
-];

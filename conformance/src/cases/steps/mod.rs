@@ -6,6 +6,7 @@ pub(super) mod guest;
 pub(super) mod key_responses;
 pub(super) mod ledger;
 pub(super) mod paths;
+pub(super) mod stripped;
 
 use mimi_linearized::event::{self, Draft, hash};
 use mimi_linearized::id::{RoomId, UserId};
@@ -145,14 +146,14 @@ impl HubRoom<'_> {
         Ok(failed)
     }
 
-    /// No event with this LPDU's hash, or, if it has none, its very fields, is in the target's list.
+    /// Nothing that was made of this LPDU is in the target's list.
     pub(super) async fn is_not_listed(&self, lpdu: &Value, what: &str) -> Result<(), Finding> {
         let events = self.ctx.events(&self.id).await?;
         check!(!events.iter().any(|event| is_made_of(event, lpdu)), "{what} is in the room's list");
         Ok(())
     }
 
-    /// The id of the event that stands in a slot of the room's state.
+    /// A text of the content of the event in a slot of the room's state, empty if there is none.
     pub(super) async fn state_text(
         &self,
         kind: &str,
@@ -165,15 +166,49 @@ impl HubRoom<'_> {
     }
 }
 
-/// Whether an event is made of this LPDU: it has its hash, or, if the LPDU has none, its very fields.
+/// Whether an event is made of this LPDU: it has its hash, or, if the LPDU has none that can be read, its very fields,
+/// with the content that it had or with what redaction leaves of it.
 fn is_made_of(event: &Value, lpdu: &Value) -> bool {
     let hash = lpdu_hash(lpdu);
-    if hash.is_empty() {
-        let fields = ["type", "sender", "state_key", "origin_server_ts", "content"];
-        fields.iter().all(|field| event.get(field) == lpdu.get(field))
-    } else {
-        lpdu_hash(event) == hash
+    if !hash.is_empty() {
+        return lpdu_hash(event) == hash;
     }
+    let same = |field: &str| event.get(field) == lpdu.get(field);
+    let content = event.get("content");
+    ["type", "sender", "state_key", "origin_server_ts"].iter().all(|field| same(field))
+        && (same("content") || content == Some(&json!({})))
+}
+
+/// What has been found so far that a target may do otherwise, while there is more to try.
+#[derive(Debug, Default)]
+pub(super) struct Tolerated(Option<Finding>);
+
+impl Tolerated {
+    /// Remembers a finding of that kind, and passes every other on.
+    pub(super) fn note(&mut self, result: Result<(), Finding>) -> Result<(), Finding> {
+        match result {
+            Err(finding @ Finding::Acceptable { .. }) => {
+                self.0.get_or_insert(finding);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Whether there is nothing yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The first of what was remembered.
+    pub(super) fn end(self) -> Result<(), Finding> {
+        self.0.map_or(Ok(()), Err)
+    }
+}
+
+/// Something that holds unless the suite itself is at fault.
+pub(super) fn sure(holds: bool, what: impl Into<String>) -> Result<(), Finding> {
+    if holds { Ok(()) } else { Err(Finding::Suite(what.into())) }
 }
 
 /// Nothing in the transaction was reported.
@@ -223,6 +258,22 @@ fn sign(peer: &Peer, object: &mut Object) {
 /// The bytes that are signed for an event or LPDU as it is.
 pub(super) fn signed_bytes(object: &Object) -> Vec<u8> {
     hash::signing_bytes(object, &RoomVersions::lm_04().default_version().redaction)
+}
+
+/// The target's signature on an event covers the whole of it.
+pub(super) async fn is_signed_by_target(ctx: &Context, event: &Value) -> Result<(), Finding> {
+    let environment = &ctx.environment;
+    let mut redacted = event.as_object().cloned().unwrap_or_default();
+    event::redact(&mut redacted, &environment.versions.default_version().redaction);
+    let (ring, now) = (environment.target_ring().await?, mimi_transport::clock::now_ms());
+    let checked = mimi_linearized::signing::check_object(&redacted, &environment.target.name, &ring, now);
+    checked.map_err(|error| fault(format!("the target's signature on {}: {error}", reference_id(event))))
+}
+
+/// The letters of a text, each in the other case.
+pub(super) fn swap_case(text: &str) -> String {
+    let swap = |c: char| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+    text.chars().map(swap).collect()
 }
 
 /// Changes an event without making hashes or signatures right again.
