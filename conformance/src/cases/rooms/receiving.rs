@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::case::{Case, Finding, check, driven_case, fault};
 use crate::cases::steps::{
-    HubRoom, KEPT, altered, hub_room, open_room, reference_id, remade, resigned, set_content, set_signatures,
-    signed_bytes, text, texts,
+    HubRoom, KEPT, Tolerated, altered, hub_room, is_signed_by_target, open_room, paths, reference_id, remade,
+    resigned, set_content, set_signatures, signed_bytes, swap_case, text, texts,
 };
 use crate::context::Context;
-use crate::peer::{Peer, lpdu_hash};
+use crate::peer::{Peer, lpdu_hash, without_unsigned};
 
 pub(super) const CASES: &[Case] = &[
     driven_case!(
@@ -126,7 +126,7 @@ pub(super) const CASES: &[Case] = &[
     ),
 ];
 
-/// Checks a PDU of the target against the LPDU it was made of, and returns it.
+/// Checks a PDU of the target against the LPDU it was made of.
 async fn is_sealed(room: &HubRoom<'_>, lpdu: &Value, pdu: &Value) -> Result<(), Finding> {
     let target = &room.ctx.environment.target.name;
     let (Some(whole), Some(partial)) = (pdu.as_object(), lpdu.as_object()) else {
@@ -161,17 +161,7 @@ async fn is_sealed(room: &HubRoom<'_>, lpdu: &Value, pdu: &Value) -> Result<(), 
             == lpdu.pointer("/signatures").and_then(|all| all.get(sender)),
         "the hub changed the sender's signature"
     );
-    is_signed_by_target(room, whole).await
-}
-
-/// The target's signature on an event covers the whole of it.
-async fn is_signed_by_target(room: &HubRoom<'_>, event: &Object) -> Result<(), Finding> {
-    let environment = &room.ctx.environment;
-    let mut redacted = event.clone();
-    mimi_linearized::event::redact(&mut redacted, &environment.versions.default_version().redaction);
-    let (ring, now) = (environment.target_ring().await?, mimi_transport::clock::now_ms());
-    let checked = mimi_linearized::signing::check_object(&redacted, &environment.target.name, &ring, now);
-    checked.map_err(|error| fault(format!("the hub's signature on a PDU: {error}")))
+    is_signed_by_target(room.ctx, pdu).await
 }
 
 async fn sealing(ctx: &Context) -> Result<(), Finding> {
@@ -303,10 +293,6 @@ async fn forged_signature(ctx: &Context) -> Result<(), Finding> {
 async fn foreign_signatures(ctx: &Context) -> Result<(), Finding> {
     let room = hub_room(ctx).await?;
     let other = ctx.peer().await?;
-    let target = ctx.environment.target.name.as_str().to_owned();
-    let target_key =
-        ctx.environment.target_keys().await?.verify_keys().keys().next().map(ToString::to_string);
-    let target_key = target_key.ok_or_else(|| fault("the target publishes no key"))?;
     let rubbish = base64::encode(&[1; 64]);
     for (what, server, entry) in [
         ("of an unknown server", "nobody.example.org".to_owned(), json!({"ed25519:1": rubbish})),
@@ -316,13 +302,12 @@ async fn foreign_signatures(ctx: &Context) -> Result<(), Finding> {
             other.name.to_string(),
             json!({other.key.id().as_str(): rubbish}),
         ),
-        ("of the hub, made up", target, json!({target_key: rubbish})),
     ] {
         let lpdu = room.peer.lpdu(&room.message(&format!("with a signature {what}")))?;
         let lpdu = altered(&lpdu, |lpdu| set_signatures(lpdu, &server, entry));
         room.peer.send(std::slice::from_ref(&lpdu), &[]).await?.expect_accepted()?;
         let pdu = room.peer.until_echo(&lpdu).await?;
-        is_signed_by_target(&room, pdu.as_object().unwrap_or(&Object::new())).await?;
+        is_signed_by_target(ctx, &pdu).await?;
     }
     Ok(())
 }
@@ -337,15 +322,13 @@ async fn is_redacted(room: &HubRoom<'_>, lpdu: &Value, content: &Value) -> Resul
     let extra =
         pdu.as_object().into_iter().flat_map(Object::keys).find(|field| !KEPT.contains(&field.as_str()));
     check!(extra.is_none(), "an event whose hash is wrong still has {extra:?}");
-    let path = format!("/_matrix/federation/v2/event/{}", crate::target::segment(&reference_id(&pdu)));
+    let path = paths::event(&reference_id(&pdu));
     let reply = room.peer.request(http::Method::GET, &path, None).await?;
-    check!(
-        *reply.expect_ok("an event of the room")? == pdu,
-        "the event is served otherwise than it was sent out"
-    );
+    let served = without_unsigned(reply.expect_ok("an event of the room")?);
+    check!(served == pdu, "the event is served otherwise than it was sent out");
     let listed = room.ctx.events(&room.id).await?;
     check!(listed.contains(&pdu), "the event in the list is not the redacted one");
-    is_signed_by_target(room, pdu.as_object().unwrap_or(&Object::new())).await?;
+    is_signed_by_target(room.ctx, &pdu).await?;
     let hash_of =
         |event: &Value| base64::encode(&hash::pdu_content_hash(event.as_object().unwrap_or(&Object::new())));
     let claimed = pdu.pointer("/hashes/sha256").and_then(Value::as_str).unwrap_or_default();
@@ -364,19 +347,19 @@ async fn is_redacted(room: &HubRoom<'_>, lpdu: &Value, content: &Value) -> Resul
 
 async fn tampered_content(ctx: &Context) -> Result<(), Finding> {
     let room = hub_room(ctx).await?;
+    let mut tolerated = Tolerated::default();
     let message = room.peer.lpdu(&room.message("pay 10 to carol"))?;
     let message = altered(&message, |lpdu| set_content(lpdu, "body", json!("pay 10000 to carol")));
-    room.peer.send(std::slice::from_ref(&message), &[]).await?.expect_accepted()?;
-    is_redacted(&room, &message, &json!({})).await?;
     let extra = room.peer.lpdu(&room.message("a field is added outside of the content"))?;
     let extra = altered(&extra, |lpdu| drop(lpdu.insert("org.example.added".to_owned(), json!(true))));
-    room.peer.send(std::slice::from_ref(&extra), &[]).await?.expect_accepted()?;
-    is_redacted(&room, &extra, &json!({})).await?;
     let member = room.peer.lpdu(&room.member(&room.bob, "join"))?;
     let member = altered(&member, |lpdu| set_content(lpdu, "displayname", json!("Not Bob")));
-    room.peer.send(std::slice::from_ref(&member), &[]).await?.expect_accepted()?;
-    is_redacted(&room, &member, &json!({"membership": "join"})).await?;
-    room.accepts(&room.message("the room goes on")).await.map(drop)
+    for (lpdu, left) in [(message, json!({})), (extra, json!({})), (member, json!({"membership": "join"}))] {
+        room.peer.send(std::slice::from_ref(&lpdu), &[]).await?.expect_accepted()?;
+        tolerated.note(is_redacted(&room, &lpdu, &left).await)?;
+    }
+    room.accepts(&room.message("the room goes on")).await?;
+    tolerated.end()
 }
 
 async fn wrong_lpdu_hash(ctx: &Context) -> Result<(), Finding> {
@@ -424,22 +407,17 @@ async fn unknown_fields(ctx: &Context) -> Result<(), Finding> {
     let unsigned = altered(&plain, |lpdu| drop(lpdu.insert("unsigned".to_owned(), json!({"age": 4_612}))));
     room.peer.send(std::slice::from_ref(&unsigned), &[]).await?.expect_accepted()?;
     let pdu = room.peer.until_echo(&plain).await?;
-    let pdu = altered(&pdu, |pdu| drop(pdu.remove("unsigned")));
     is_sealed(&room, &plain, &pdu).await
 }
 
 async fn other_hub(ctx: &Context) -> Result<(), Finding> {
     let room = hub_room(ctx).await?;
     let target = ctx.environment.target.name.as_str();
-    let swapped: String = target
-        .chars()
-        .map(|c| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() })
-        .collect();
     let mut bad = Vec::new();
     for (what, hub) in [
         ("another server", room.peer.name.to_string()),
         ("an unknown server", "hub.example.org".to_owned()),
-        ("its name in other letters", swapped),
+        ("its name in other letters", swap_case(target)),
     ] {
         let lpdu = room.peer.lpdu(&room.message(&format!("through {what}")))?;
         let lpdu = remade(&room.peer, &lpdu, |lpdu| drop(lpdu.insert("hub_server".to_owned(), json!(hub))));
