@@ -1,5 +1,6 @@
 //! A hub and participants for tests, exchanging events in memory.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -11,7 +12,38 @@ use crate::id::{EventId, KeyId, RoomId, ServerName, UserId};
 use crate::json::Object;
 use crate::participant::{Participant, Snapshot};
 use crate::signing::{ServerKeyRing, SigningKey};
-use crate::version::{RoomVersion, RoomVersions};
+use crate::version::{RoomVersion, RoomVersions, STABLE};
+
+thread_local! {
+    /// The room version that the test on this thread is about.
+    static VERSION: Cell<&'static str> = const { Cell::new(STABLE) };
+}
+
+/// Runs a test that is written for any version about one.
+pub(crate) fn in_version(id: &'static str, test: fn()) {
+    VERSION.set(id);
+    test();
+    VERSION.set(STABLE);
+}
+
+/// Repeats tests, which run for `I.1` as they stand, for other room versions.
+macro_rules! in_versions {
+    ($($module:ident = $version:expr => [$($test:ident,)*])*) => {
+        $(
+            mod $module {
+                use super::*;
+
+                $(#[test] fn $test() { crate::testing::in_version($version, super::$test); })*
+            }
+        )*
+    };
+}
+pub(crate) use in_versions;
+
+/// Every version, the one that the test is about as the default.
+pub(crate) fn versions() -> RoomVersions {
+    RoomVersions::all().with_default(VERSION.get()).unwrap()
+}
 
 pub(crate) const TS: i64 = 1_700_000_000_000;
 
@@ -62,9 +94,9 @@ pub(crate) const CAROL: &str = "@carol:c.example";
 impl TestHub {
     /// A room that Alice has created and joined.
     pub(crate) fn new(create: Value) -> Self {
-        let versions = RoomVersions::lm_04();
+        let versions = versions();
         let name = server("hub.example");
-        let mut content = object(json!({"room_version": "I.1"}));
+        let mut content = object(json!({"room_version": versions.default_version().id}));
         content.extend(object(create));
         let draft = Draft {
             room_id: RoomId::parse("!room:hub.example").unwrap(),
@@ -164,7 +196,7 @@ impl TestHub {
         let verified = |events: Vec<Arc<RoomEvent>>| events.iter().map(|event| pdu(event)).collect();
         let id = self.hub.room().id().clone();
         let snapshot = Snapshot::new(&id, verified(state), verified(chain), prev).unwrap();
-        let mut participant = Participant::start(snapshot, &self.name, &RoomVersions::lm_04()).unwrap();
+        let mut participant = Participant::start(snapshot, &self.name, &versions()).unwrap();
         let first = participant.judge_first(pdu(&event)).unwrap();
         participant.append(first).unwrap();
         participant
@@ -177,14 +209,14 @@ pub(crate) fn pdu(event: &RoomEvent) -> VerifiedPdu {
 }
 
 pub(crate) fn pdu_of(bytes: &[u8]) -> VerifiedPdu {
-    Pdu::parse(bytes, RoomVersions::lm_04().default_version()).unwrap().verify(&ring()).unwrap()
+    Pdu::parse(bytes, versions().default_version()).unwrap().verify(&ring()).unwrap()
 }
 
 /// A PDU that the hub made against its own rules: any event, after any predecessor, citing anything.
 pub(crate) fn forge(hub: &TestHub, draft: Draft, cites: &[EventId], prev: &[EventId]) -> VerifiedPdu {
     let own = draft.sender.server() == hub.name;
     let mut event = if own {
-        draft.into_event(&hub.version.limits).unwrap()
+        draft.into_event(&hub.version).unwrap()
     } else {
         let lpdu = hub.lpdu(draft);
         Lpdu::parse(&lpdu.bytes, &hub.version).unwrap().verify(&ring()).unwrap().event

@@ -30,7 +30,7 @@ fn event(kind: &str, state_key: Option<&str>, sender: &str, content: Value) -> E
         content,
         origin_server_ts: 0,
     }
-    .into_event(&versions.default_version().limits)
+    .into_event(versions.default_version())
     .unwrap()
 }
 

@@ -248,7 +248,7 @@ fn a_participant_soft_fails_what_the_hub_should_have_refused() {
         .commit(&room.room, Changes { add: vec![key_package(&stranger)], ..Changes::default() })
         .unwrap();
     let draft = room.hub.draft(ALICE, "m.mls.commit", None, content(&bad));
-    let probe = draft.clone().into_event(&room.hub.version.limits).unwrap();
+    let probe = draft.clone().into_event(&room.hub.version).unwrap();
     let cited = room.hub.hub.room().select(&probe).to_cite(&probe);
     let head = [room.hub.hub.room().head().event_id.clone()];
     let forged = forge(&room.hub, draft, &cited, &head);

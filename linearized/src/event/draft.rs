@@ -8,10 +8,11 @@ use super::hash;
 use super::shape::{self, ShapeError};
 use super::{Event, kind};
 use crate::auth::Membership;
+use crate::base64;
 use crate::id::{EventId, RoomId, ServerName, UserId};
 use crate::json::{Object, canonical};
 use crate::signing::{SigningKey, signature_entry};
-use crate::version::{EventLimits, RoomVersion};
+use crate::version::{OwnEvents, RoomVersion};
 
 /// What somebody wants to send to a room.
 #[derive(Debug, Clone)]
@@ -35,8 +36,9 @@ pub struct Draft {
 pub struct OutgoingLpdu {
     /// The LPDU's id: the reference hash of the LPDU.
     pub id: EventId,
-    /// The content hash under `hashes.lpdu.sha256`, by which the echo is recognised.
-    pub lpdu_hash: String,
+    /// The content hash under `hashes.lpdu.sha256`, by which the echo is recognised. Where the room version has none,
+    /// the echo is recognised by `id`.
+    pub lpdu_hash: Option<String>,
     /// Its canonical JSON.
     pub bytes: Arc<[u8]>,
 }
@@ -80,12 +82,20 @@ impl Draft {
         Ok(object)
     }
 
-    /// An event of the hub's own, without a place yet. It has no `hub_server` (reading R04).
-    pub(crate) fn into_event(self, limits: &EventLimits) -> Result<Event, ShapeError> {
-        Event::check(self.into_object()?, limits)
+    /// An event of the hub's own, without a place yet. Whether it has `hub_server` is for the version to say
+    /// (reading R04).
+    pub(crate) fn into_event(self, version: &RoomVersion) -> Result<Event, ShapeError> {
+        let hub = self.sender.server();
+        let mut object = self.into_object()?;
+        match version.format.own_events {
+            OwnEvents::WithoutHub => {}
+            OwnEvents::WithHub => drop(object.insert("hub_server".to_owned(), json!(hub))),
+        }
+        Event::check(object, version)
     }
 
-    /// Makes the LPDU that the sender's server sends to `hub` (LM-04 §3.5.1): hashed, and signed with `key`.
+    /// Makes the LPDU that the sender's server sends to `hub` (LM-04 §3.5.1): hashed, where the room version hashes
+    /// LPDUs, and signed with `key`.
     ///
     /// # Errors
     /// [`ShapeError`] if the draft does not fit the room version.
@@ -98,10 +108,12 @@ impl Draft {
         let server = self.sender.server();
         let mut object = self.into_object()?;
         object.insert("hub_server".to_owned(), json!(hub));
-        let content_hash = hash::entry(&hash::lpdu_content_hash(&object));
-        let lpdu_hash = content_hash.as_str().unwrap_or_default().to_owned();
-        object.insert("hashes".to_owned(), json!({"lpdu": {"sha256": content_hash}}));
-        let mut event = Event::check(object, &version.limits)?;
+        let lpdu_hash =
+            version.hashing.covers_lpdu().then(|| base64::encode(&hash::lpdu_content_hash(&object)));
+        if let Some(hash) = &lpdu_hash {
+            object.insert("hashes".to_owned(), json!({"lpdu": {"sha256": hash}}));
+        }
+        let mut event = Event::check(object, version)?;
         let signing_bytes = hash::signing_bytes(event.as_object(), &version.redaction);
         let signature = signature_entry(key.id().as_str(), &key.sign(&signing_bytes));
         event.object.insert("signatures".to_owned(), json!({server.as_str(): signature}));

@@ -9,7 +9,7 @@ use super::kind;
 use super::shape::{self, ShapeError};
 use crate::id::{EventId, RoomId, ServerName, UserId};
 use crate::json::{Object, as_integer};
-use crate::version::EventLimits;
+use crate::version::RoomVersion;
 
 /// An event's fields, checked for shape (LM-04 §3.5). `content` is not: it may hold anything (LM-04 §3.5, `content`).
 #[derive(Debug, Clone)]
@@ -29,7 +29,8 @@ static EMPTY: LazyLock<Object> = LazyLock::new(Object::new);
 
 impl Event {
     /// Checks the fields that LPDUs and PDUs share. `unsigned`, which nothing covers, is dropped (reading R02).
-    pub(super) fn check(mut object: Object, limits: &EventLimits) -> Result<Self, ShapeError> {
+    pub(super) fn check(mut object: Object, version: &RoomVersion) -> Result<Self, ShapeError> {
+        let limits = &version.limits;
         object.remove("unsigned");
         let room_id = shape::id(&object, "room_id", RoomId::parse)?;
         let kind: Box<str> = shape::string(&object, "type")?.into();
@@ -38,7 +39,7 @@ impl Event {
         if let Some(state_key) = &state_key {
             shape::at_most("state_key", state_key, limits.state_key)?;
         }
-        let sender = shape::id(&object, "sender", UserId::parse)?;
+        let sender = shape::id(&object, "sender", |text| version.identifiers.user_id(text))?;
         let origin_server_ts = match object.get("origin_server_ts") {
             None => return Err(ShapeError::Missing("origin_server_ts")),
             Some(value) => as_integer(value).ok_or(ShapeError::Type {

@@ -28,7 +28,7 @@ pub fn lpdu_content_hash(event: &Object) -> Hash {
 }
 
 /// The content hash of a PDU, which covers `hashes.lpdu` where there is one and no `hashes` where there is none
-/// (LM-04 §9.1, reading R03).
+/// (LM-04 §9.1, reading R03): where LPDUs are not hashed, never any.
 #[must_use]
 pub fn pdu_content_hash(event: &Object) -> Hash {
     let mut view = View::of(event, |field| !matches!(field, "signatures" | "hashes" | "unsigned"));
@@ -44,11 +44,12 @@ pub fn signing_bytes(event: &Object, rules: &RedactionRules) -> Vec<u8> {
     signing_view(event, rules).to_vec()
 }
 
-/// The bytes that the sender's server signed for the LPDU inside a PDU (LM-04 §6.1, reading R02).
+/// The bytes that the sender's server signed for the LPDU inside a PDU (LM-04 §6.1, reading R02). An LPDU without a
+/// hash has no `hashes` at all.
 #[must_use]
 pub fn lpdu_signing_bytes(event: &Object, rules: &RedactionRules) -> Vec<u8> {
     let mut view = signing_view(event, rules);
-    view.remove(|field| ADDED_BY_HUB.contains(&field));
+    view.remove(|field| field == "hashes" || ADDED_BY_HUB.contains(&field));
     if let Some(lpdu) = only_lpdu_hash(event) {
         view.set("hashes", lpdu);
     }

@@ -6,7 +6,7 @@ use super::{Event, redact};
 use crate::id::{EventId, ServerName};
 use crate::json::{Object, canonical, strict};
 use crate::signing::{KeyRing, SignatureError, check_entity};
-use crate::version::RoomVersion;
+use crate::version::{Hashing, RedactionRules, RoomVersion};
 
 /// An LPDU of the right shape. Nothing is known of who made it.
 #[derive(Debug)]
@@ -14,7 +14,8 @@ pub struct Lpdu {
     event: Event,
     id: EventId,
     signing_bytes: Vec<u8>,
-    version_rules: crate::version::RedactionRules,
+    rules: RedactionRules,
+    hashing: Hashing,
 }
 
 /// An LPDU that its sender's server has signed. If its content hash did not match, it is the redacted copy
@@ -49,18 +50,26 @@ impl Lpdu {
         {
             return Err(ShapeError::Half(field, "the rest of a PDU"));
         }
-        let event = Event::check(object, &version.limits)?;
-        let hashes = shape::hashes(event.as_object())?;
-        if let Some(extra) = hashes.other.or(hashes.sha256.and(Some("sha256"))) {
-            return Err(ShapeError::LpduExtraHash(extra.to_owned()));
-        }
-        if hashes.lpdu_sha256.is_none() {
-            return Err(ShapeError::Missing("hashes.lpdu"));
+        let event = Event::check(object, version)?;
+        match version.hashing {
+            Hashing::Sha256WithLpdu => {
+                let hashes = shape::hashes(event.as_object())?;
+                if let Some(extra) = hashes.other.or(hashes.sha256.and(Some("sha256"))) {
+                    return Err(ShapeError::LpduExtraHash(extra.to_owned()));
+                }
+                if hashes.lpdu_sha256.is_none() {
+                    return Err(ShapeError::Missing("hashes.lpdu"));
+                }
+            }
+            Hashing::Sha256 if event.as_object().contains_key("hashes") => {
+                return Err(ShapeError::LpduHashed);
+            }
+            Hashing::Sha256 => {}
         }
         shape::signatures(event.as_object())?;
         let signing_bytes = hash::signing_bytes(event.as_object(), &version.redaction);
         let id = EventId::from_reference_hash(&hash::sha256(&signing_bytes));
-        Ok(Self { event, id, signing_bytes, version_rules: version.redaction })
+        Ok(Self { event, id, signing_bytes, rules: version.redaction, hashing: version.hashing })
     }
 
     /// Its fields.
@@ -81,13 +90,13 @@ impl Lpdu {
         std::iter::once(self.event.sender_server())
     }
 
-    /// Checks the sender's server's signature and the LPDU's content hash (LM-04 §5.1 steps 2 and 3).
+    /// Checks the sender's server's signature and the LPDU's content hash, if it has one (LM-04 §5.1 steps 2 and 3).
     ///
     /// # Errors
     /// [`SignatureError`]: the event is to be dropped. A hash that does not match is no error: the event goes on
     /// redacted (reading R05).
     pub fn verify(self, keys: &impl KeyRing) -> Result<VerifiedLpdu, SignatureError> {
-        let Self { mut event, id, signing_bytes, version_rules } = self;
+        let Self { mut event, id, signing_bytes, rules, hashing } = self;
         check_entity(
             event.as_object().get("signatures"),
             event.sender_server(),
@@ -95,17 +104,20 @@ impl Lpdu {
             event.origin_server_ts(),
             &signing_bytes,
         )?;
-        let hash = hash::lpdu_content_hash(event.as_object());
-        let intact = event
-            .as_object()
-            .get("hashes")
-            .and_then(|hashes| hashes.get("lpdu")?.get("sha256")?.as_str())
-            .is_some_and(|claimed| is_hash(claimed, &hash));
+        let intact = !hashing.covers_lpdu() || is_intact(&event);
         if !intact {
-            redact(&mut event.object, &version_rules);
+            redact(&mut event.object, &rules);
         }
         Ok(VerifiedLpdu { event, id, redacted: !intact })
     }
+}
+
+/// Whether the LPDU's content hash matches (LM-04 §5.1 step 3).
+fn is_intact(event: &Event) -> bool {
+    let hash = hash::lpdu_content_hash(event.as_object());
+    let hashes = event.as_object().get("hashes");
+    let claimed = hashes.and_then(|hashes| hashes.get("lpdu")?.get("sha256")?.as_str());
+    claimed.is_some_and(|claimed| is_hash(claimed, &hash))
 }
 
 impl VerifiedLpdu {

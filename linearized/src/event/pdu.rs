@@ -8,7 +8,7 @@ use super::{Event, redact};
 use crate::id::{EventId, ServerName};
 use crate::json::{Object, canonical, strict};
 use crate::signing::{KeyRing, SignatureError, check_entity};
-use crate::version::{RedactionRules, RoomVersion};
+use crate::version::{Hashing, RedactionRules, RoomVersion};
 
 /// An event with its place: what comes before it, what allows it, its id, and its canonical bytes.
 #[derive(Debug, Clone)]
@@ -98,6 +98,7 @@ pub struct Pdu {
     /// What the sender's server signed, where that is not the whole PDU.
     lpdu_signing_bytes: Option<Vec<u8>>,
     rules: RedactionRules,
+    hashing: Hashing,
 }
 
 /// A PDU that was signed by everybody who had to (LM-04 §5.1 steps 2 and 3).
@@ -129,7 +130,7 @@ impl Pdu {
         shape::event_fits(bytes.len(), &version.limits)?;
         let auth_events = shape::event_ids(&object, "auth_events")?;
         let prev_events = shape::event_ids(&object, "prev_events")?;
-        let event = Event::check(object, &version.limits)?;
+        let event = Event::check(object, version)?;
         if unsigned {
             bytes = canonical::object_to_vec(event.as_object());
         }
@@ -137,9 +138,10 @@ impl Pdu {
         if hashes.sha256.is_none() {
             return Err(ShapeError::Missing("hashes.sha256"));
         }
-        match (event.hub_server(), hashes.lpdu_sha256) {
-            (Some(_), None) => return Err(ShapeError::Missing("hashes.lpdu")),
-            (None, Some(_)) => return Err(ShapeError::LpduHashWithoutHub),
+        match (version.hashing, event.hub_server(), hashes.lpdu_sha256) {
+            (Hashing::Sha256WithLpdu, Some(_), None) => return Err(ShapeError::Missing("hashes.lpdu")),
+            (Hashing::Sha256WithLpdu, None, Some(_)) => return Err(ShapeError::LpduHashWithoutHub),
+            (Hashing::Sha256, _, Some(_)) => return Err(ShapeError::LpduHashUnknown),
             _ => {}
         }
         shape::signatures(event.as_object())?;
@@ -152,7 +154,7 @@ impl Pdu {
         let lpdu_id =
             lpdu_signing_bytes.as_deref().map(|bytes| EventId::from_reference_hash(&hash::sha256(bytes)));
         let event = RoomEvent { event, id, auth_events, prev_events, lpdu_id, bytes: bytes.into() };
-        Ok(Self { event, signing_bytes, lpdu_signing_bytes, rules })
+        Ok(Self { event, signing_bytes, lpdu_signing_bytes, rules, hashing: version.hashing })
     }
 
     /// The event, unverified.
@@ -174,7 +176,7 @@ impl Pdu {
     /// [`SignatureError`]: the event is to be dropped. A hash that does not match is no error: the event goes on
     /// redacted.
     pub fn verify(self, keys: &impl KeyRing) -> Result<VerifiedPdu, SignatureError> {
-        let Self { event: mut room_event, signing_bytes, lpdu_signing_bytes, rules } = self;
+        let Self { event: mut room_event, signing_bytes, lpdu_signing_bytes, rules, hashing } = self;
         let event = &room_event.event;
         let signatures = event.as_object().get("signatures");
         let at = event.origin_server_ts();
@@ -186,7 +188,7 @@ impl Pdu {
             (None, None) => check_entity(signatures, event.sender_server(), keys, at, &signing_bytes)?,
             (None, Some(_)) => {}
         }
-        let integrity = if is_intact(event) { Integrity::Intact } else { Integrity::Redacted };
+        let integrity = if is_intact(event, hashing) { Integrity::Intact } else { Integrity::Redacted };
         if integrity == Integrity::Redacted {
             redact(&mut room_event.event.object, &rules);
             room_event.bytes = canonical::object_to_vec(room_event.event.as_object()).into();
@@ -196,14 +198,15 @@ impl Pdu {
 }
 
 /// Whether every content hash matches (LM-04 §5.1 step 3).
-fn is_intact(event: &Event) -> bool {
+fn is_intact(event: &Event, hashing: Hashing) -> bool {
     let object = event.as_object();
     let Some(hashes) = object.get("hashes") else { return false };
     let matches = |claimed: Option<&serde_json::Value>, hash| {
         claimed.and_then(serde_json::Value::as_str).is_some_and(|claimed| is_hash(claimed, &hash))
     };
     matches(hashes.get("sha256"), hash::pdu_content_hash(object))
-        && (event.hub_server().is_none()
+        && (!hashing.covers_lpdu()
+            || event.hub_server().is_none()
             || matches(
                 hashes.get("lpdu").and_then(|lpdu| lpdu.get("sha256")),
                 hash::lpdu_content_hash(object),

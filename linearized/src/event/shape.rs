@@ -61,6 +61,12 @@ pub enum ShapeError {
     /// An LPDU with another hash than `lpdu` (LM-04 §3.5.1).
     #[error("an LPDU may not have the hash `{0}`")]
     LpduExtraHash(String),
+    /// An LPDU with `hashes` in a room version whose LPDUs have none.
+    #[error("an LPDU of this room version has no `hashes`")]
+    LpduHashed,
+    /// An event with an LPDU hash in a room version whose LPDUs have none.
+    #[error("an event of this room version has no `hashes.lpdu`")]
+    LpduHashUnknown,
     /// An event without `hub_server` that has an LPDU hash (LM-04 §3.5).
     #[error("`hashes.lpdu` needs `hub_server`")]
     LpduHashWithoutHub,
@@ -79,7 +85,8 @@ impl ShapeError {
             Self::TooLarge { .. } => "LM-04/3.5/25",
             Self::Half("auth_events", _) => "LM-04/3.5.1/2",
             Self::Half(..) => "LM-04/3.5.1/3",
-            Self::LpduExtraHash(_) => "LM-04/3.5.1/4",
+            Self::LpduExtraHash(_) | Self::LpduHashed => "LM-04/3.5.1/4",
+            Self::LpduHashUnknown => "LM-04/3.5/15",
             Self::LpduHashWithoutHub => "LM-04/3.5/17",
             Self::Fraction => "R07",
             Self::TooLong { field: "type", .. } => "LM-04/3.5/5",

@@ -403,3 +403,5 @@ mod crosscheck {
         }
     }
 }
+
+mod draft_01;

@@ -23,12 +23,13 @@ impl Proposal {
         Self { event, lpdu_id: Some(lpdu.id) }
     }
 
-    /// An event of one of the hub's own users, which has no `hub_server` and no LPDU hash (reading R04).
+    /// An event of one of the hub's own users, which has no LPDU hash, and in most room versions no
+    /// `hub_server` (reading R04).
     ///
     /// # Errors
     /// [`ShapeError`] if the draft does not fit the room version.
     pub fn of_own(draft: Draft, version: &RoomVersion) -> Result<Self, ShapeError> {
-        Ok(Self { event: draft.into_event(&version.limits)?, lpdu_id: None })
+        Ok(Self { event: draft.into_event(version)?, lpdu_id: None })
     }
 
     /// The event.

@@ -5,7 +5,7 @@ use crate::auth::Membership;
 use crate::event::{Draft, Integrity, Lpdu, Recorded};
 use crate::room::Visibility;
 use crate::testing::*;
-use crate::version::RoomVersions;
+use crate::version::{DRAFT_01, Hashing, UNSTABLE};
 
 fn hub() -> TestHub {
     TestHub::new(json!({})).public()
@@ -75,8 +75,10 @@ fn an_lpdu_for_another_hub_is_refused() {
         let mut object: crate::json::Object = serde_json::from_slice(&lpdu.bytes).unwrap();
         if name.is_none() {
             object.remove("hub_server");
-            let hash = crate::event::hash::lpdu_content_hash(&object);
-            object["hashes"]["lpdu"]["sha256"] = json!(crate::base64::encode(&hash));
+            if hub.version.hashing.covers_lpdu() {
+                let hash = crate::event::hash::lpdu_content_hash(&object);
+                object["hashes"]["lpdu"]["sha256"] = json!(crate::base64::encode(&hash));
+            }
             let signed = crate::event::hash::signing_bytes(&object, &hub.version.redaction);
             object["signatures"]["b.example"]["ed25519:1"] = json!(key.sign(&signed).to_base64());
         }
@@ -274,7 +276,7 @@ fn a_room_is_read_back_from_its_records() {
     let records =
         hub.list.iter().map(|event| Recorded::read(event.bytes(), event.id(), &hub.version).unwrap());
     let mut records = records.collect::<Vec<_>>().into_iter();
-    let mut again = Hub::restore(records.next().unwrap(), &RoomVersions::lm_04()).unwrap();
+    let mut again = Hub::restore(records.next().unwrap(), &versions()).unwrap();
     let second = records.next().unwrap();
     assert!(matches!(again.replay(records.next().unwrap(), true), Err(ReplayError::Head(_))));
     again.replay(second, true).unwrap();
@@ -295,4 +297,55 @@ fn templates_are_judged_like_events() {
     assert!(room.would_allow(&user(BOB), &user(BOB), Join).is_ok());
     assert_eq!(room.would_allow(&user(BOB), &user(BOB), Knock).unwrap_err().rule.to_string(), "auth 5.6.1");
     assert_eq!(room.would_allow(&user(BOB), &user(BOB), Leave).unwrap_err().rule.to_string(), "auth 5.4.1");
+}
+
+#[test]
+fn in_the_older_version_every_event_names_the_hub_and_no_lpdu_has_a_hash() {
+    in_version(DRAFT_01, || {
+        let mut hub = hub();
+        assert_eq!(hub.version.hashing, Hashing::Sha256);
+        hub.member(BOB, BOB, "join").unwrap();
+        let (own, sealed) = (hub.message(ALICE).unwrap(), hub.message(BOB).unwrap());
+        for event in hub.list.iter().chain([&own, &sealed]) {
+            assert_eq!(event.event().hub_server(), Some(&hub.name));
+            let hashes: Vec<_> = event.event().as_object()["hashes"].as_object().unwrap().keys().collect();
+            assert_eq!(hashes, ["sha256"]);
+        }
+        assert_eq!((own.lpdu_id(), sealed.lpdu_id().is_some()), (None, true));
+    });
+}
+
+in_versions! {
+    unstable = UNSTABLE => [
+        every_event_follows_the_one_before,
+        own_events_have_no_hub_server_and_sealed_ones_do,
+        auth_events_are_the_selection,
+        an_lpdu_for_another_hub_is_refused,
+        a_tampered_lpdu_is_sealed_redacted,
+        a_sealed_event_belongs_to_its_head,
+        what_would_be_too_large_is_refused,
+        only_the_senders_signature_is_carried_on,
+        a_countersigned_invite_keeps_its_id_and_its_place,
+        fan_out_follows_membership,
+        state_before_any_event,
+        history_visibility,
+        stripped_state_has_four_fields,
+        a_room_is_read_back_from_its_records,
+        templates_are_judged_like_events,
+    ]
+    draft_01 = DRAFT_01 => [
+        every_event_follows_the_one_before,
+        auth_events_are_the_selection,
+        an_lpdu_for_another_hub_is_refused,
+        a_sealed_event_belongs_to_its_head,
+        what_would_be_too_large_is_refused,
+        only_the_senders_signature_is_carried_on,
+        a_countersigned_invite_keeps_its_id_and_its_place,
+        fan_out_follows_membership,
+        state_before_any_event,
+        history_visibility,
+        stripped_state_has_four_fields,
+        a_room_is_read_back_from_its_records,
+        templates_are_judged_like_events,
+    ]
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::auth::Membership;
 use crate::event::{Draft, Integrity, Recorded};
 use crate::testing::*;
-use crate::version::RoomVersions;
+use crate::version::{DRAFT_01, UNSTABLE};
 
 /// A hub with a public room, and Bob's server in it.
 fn pair() -> (TestHub, Participant) {
@@ -34,7 +34,7 @@ fn follow(participant: &mut Participant, event: &RoomEvent) {
 
 /// What the hub would cite for an event now.
 fn cites(hub: &TestHub, draft: &Draft) -> Vec<EventId> {
-    let event = draft.clone().into_event(&hub.version.limits).unwrap();
+    let event = draft.clone().into_event(&hub.version).unwrap();
     hub.hub.room().select(&event).to_cite(&event)
 }
 
@@ -74,7 +74,7 @@ fn an_event_that_breaks_a_rule_is_rejected_with_it() {
     let message = hub.draft(BOB, "m.room.message", None, json!({}));
     let verdict = rejected(participant.judge(forge(&hub, message, &[], &head), false));
     assert_eq!(verdict.refusal.rule.to_string(), "auth 4.3");
-    let create = hub.draft(ALICE, "m.room.create", Some(""), json!({"room_version": "I.1"}));
+    let create = hub.draft(ALICE, "m.room.create", Some(""), json!({"room_version": hub.version.id}));
     let verdict = rejected(participant.judge(forge(&hub, create.clone(), &[], &[]), false));
     assert_eq!(verdict.refusal.rule, RoomRule::Predecessors.into());
     assert_eq!(
@@ -194,7 +194,7 @@ fn a_snapshot_is_one_room_with_every_slot_filled_once() {
     assert_eq!(snapshot(twice).unwrap_err(), SnapshotError::Stray(hub.list[1].id().clone()));
     let other = crate::id::RoomId::parse("!other:hub.example").unwrap();
     assert!(matches!(Snapshot::new(&other, all.clone(), vec![], prev.clone()), Err(SnapshotError::Stray(_))));
-    let versions = RoomVersions::lm_04();
+    let versions = versions();
     let started = Participant::start(snapshot(all).unwrap(), &server("d.example"), &versions);
     assert_eq!(started.unwrap_err(), SnapshotError::OtherHub(server("hub.example")));
 }
@@ -206,7 +206,7 @@ fn the_first_event_has_to_be_sound() {
     let state: Vec<_> = hub.list.iter().map(|event| pdu(event)).collect();
     let prev = hub.hub.room().head().event_id.clone();
     let snapshot = Snapshot::new(&room, state, vec![], prev).unwrap();
-    let participant = Participant::start(snapshot, &hub.name, &RoomVersions::lm_04()).unwrap();
+    let participant = Participant::start(snapshot, &hub.name, &versions()).unwrap();
     let join = Draft::member(room, &user(BOB), &user(BOB), Membership::Join, TS);
     let error = participant.judge_first(forge_next(&hub, join)).unwrap_err();
     assert!(matches!(error, SnapshotError::Event(refusal) if refusal.rule.to_string() == "auth 5.2.6"));
@@ -225,7 +225,7 @@ fn a_participant_is_read_back_from_its_records() {
     let state: Vec<_> = hub.list[..3].iter().map(|event| record(event)).collect();
     let prev = hub.list[2].id().clone();
     let snapshot = Snapshot::recorded(hub.hub.room().id(), state, vec![], prev).unwrap();
-    let mut again = Participant::start(snapshot, &hub.name, &RoomVersions::lm_04()).unwrap();
+    let mut again = Participant::start(snapshot, &hub.name, &versions()).unwrap();
     for event in &list {
         again.replay(record(event), Effect::Applied, true).unwrap();
     }
@@ -241,4 +241,34 @@ fn rejected_events_do_not_pile_up() {
         participant.keep(verdict);
     }
     assert_eq!(participant.rejected.len(), MAX_REJECTED);
+}
+
+in_versions! {
+    unstable = UNSTABLE => [
+        a_participant_arrives_at_the_hubs_state,
+        an_event_that_breaks_a_rule_is_rejected_with_it,
+        an_event_through_another_hub_is_rejected,
+        a_gap_is_named_and_a_fork_is_rejected,
+        a_room_is_disputed_when_the_hub_goes_on_from_a_rejected_event,
+        a_hub_event_may_have_more_predecessors_if_it_is_not_sealed,
+        an_extension_belongs_to_its_head,
+        a_redacted_event_keeps_its_place,
+        a_snapshot_is_one_room_with_every_slot_filled_once,
+        the_first_event_has_to_be_sound,
+        a_participant_is_read_back_from_its_records,
+        rejected_events_do_not_pile_up,
+    ]
+    draft_01 = DRAFT_01 => [
+        a_participant_arrives_at_the_hubs_state,
+        an_event_that_breaks_a_rule_is_rejected_with_it,
+        an_event_through_another_hub_is_rejected,
+        a_gap_is_named_and_a_fork_is_rejected,
+        a_room_is_disputed_when_the_hub_goes_on_from_a_rejected_event,
+        an_extension_belongs_to_its_head,
+        a_redacted_event_keeps_its_place,
+        a_snapshot_is_one_room_with_every_slot_filled_once,
+        the_first_event_has_to_be_sound,
+        a_participant_is_read_back_from_its_records,
+        rejected_events_do_not_pile_up,
+    ]
 }

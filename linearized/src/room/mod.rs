@@ -200,8 +200,7 @@ impl Room {
         target: &UserId,
         membership: Membership,
     ) -> Result<AuthRule, Refusal> {
-        let event =
-            Draft::member(self.id.clone(), sender, target, membership, 0).into_event(&self.version.limits);
+        let event = Draft::member(self.id.clone(), sender, target, membership, 0).into_event(&self.version);
         let event =
             event.map_err(|_| Refusal::new(AuthRule::MemberMalformed, Because::Field("state_key")))?;
         auth::authorise(&event, &self.select(&event))
