@@ -19,11 +19,17 @@ thread_local! {
     static VERSION: Cell<&'static str> = const { Cell::new(STABLE) };
 }
 
-/// Runs a test that is written for any version about one.
-pub(crate) fn in_version(id: &'static str, test: fn()) {
-    VERSION.set(id);
-    test();
-    VERSION.set(STABLE);
+/// While this lives, the rooms made on this thread have another version than before.
+pub(crate) struct InVersion(&'static str);
+
+impl Drop for InVersion {
+    fn drop(&mut self) {
+        VERSION.set(self.0);
+    }
+}
+
+pub(crate) fn in_version(id: &'static str) -> InVersion {
+    InVersion(VERSION.replace(id))
 }
 
 /// Repeats tests, which run for `I.1` as they stand, for other room versions.
@@ -33,7 +39,13 @@ macro_rules! in_versions {
             mod $module {
                 use super::*;
 
-                $(#[test] fn $test() { crate::testing::in_version($version, super::$test); })*
+                $(
+                    #[test]
+                    fn $test() {
+                        let _version = crate::testing::in_version($version);
+                        super::$test();
+                    }
+                )*
             }
         )*
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mimi_linearized::auth::{AuthRule, MlsRule, RoomRule, Rule};
+use mimi_linearized::auth::{AuthRule, HubRule, MlsRule, RoomRule, Rule};
 use toml::{Table, Value};
 
 use super::{Catalogue, ERRATA, LM_04};
@@ -162,7 +162,8 @@ fn every_rule_of_the_library_is_in_the_catalogue() {
     let auth = AuthRule::ALL.iter().map(|rule| Rule::from(*rule));
     let mls = MlsRule::ALL.iter().map(|rule| Rule::from(*rule));
     let room = RoomRule::ALL.iter().map(|rule| Rule::from(*rule));
-    for rule in auth.chain(mls).chain(room) {
+    let hub = HubRule::ALL.iter().map(|rule| Rule::from(*rule));
+    for rule in auth.chain(mls).chain(room).chain(hub) {
         let id = rule.requirement();
         assert!(catalogue.says(&id).is_some(), "{rule} is {id}, which does not exist");
     }

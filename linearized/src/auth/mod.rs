@@ -10,8 +10,11 @@
 //! | 5.1 to 5.7 | `member::authorise` |
 //! | 6, 7, 8, 10 | `authorise` |
 //! | 9 | `power_levels::authorise` |
+//!
+//! In room versions whose hub can change, `hub::authorise_transfer` has the rules about `m.room.hub` (reading R32).
 
 mod create;
+mod hub;
 mod member;
 mod power;
 mod power_levels;
@@ -20,9 +23,10 @@ mod rule;
 mod selection;
 
 pub use create::authorise_create;
+pub(crate) use hub::authorise_transfer;
 pub use power::{Action, Levels};
 pub use refusal::{Because, Membership, Refusal};
-pub use rule::{AuthRule, MlsRule, RoomRule, Rule};
+pub use rule::{AuthRule, HubRule, MlsRule, RoomRule, Rule};
 pub(crate) use selection::membership_of;
 pub use selection::{SelectedState, check_cited};
 

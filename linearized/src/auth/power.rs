@@ -64,6 +64,12 @@ impl<'s> Levels<'s> {
         self.content.and_then(|content| level(content, key)).unwrap_or(default)
     }
 
+    /// The level that sending an event of a type with a default of its own needs.
+    #[must_use]
+    pub fn event_or(&self, kind: &str, default: i64) -> i64 {
+        self.content.and_then(|content| level_in(content, "events", kind)).unwrap_or(default)
+    }
+
     /// The level that sending an event of this type needs.
     #[must_use]
     pub fn event(&self, kind: &str, is_state: bool) -> i64 {

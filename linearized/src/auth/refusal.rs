@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::Rule;
-use crate::id::{EventId, UserId};
+use crate::id::{EventId, ServerName, UserId};
+use crate::signing::SignatureError;
 
 /// A user's membership of a room (LM-04 §3.5.3.3). A user without a membership event has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -139,6 +140,10 @@ pub enum Because {
     },
     /// The event it conflicts with.
     Event(EventId),
+    /// A server without a joined user.
+    NotInRoom(ServerName),
+    /// A signature that is needed.
+    Signature(SignatureError),
     /// The rule says it all.
     Nothing,
 }
@@ -174,6 +179,8 @@ impl fmt::Display for Because {
             Self::Mls(detail) => f.write_str(detail),
             Self::Size { bytes, limit } => write!(f, "it would have {bytes} bytes; {limit} are allowed"),
             Self::Event(id) => write!(f, "because of {id}"),
+            Self::NotInRoom(server) => write!(f, "no user of {server} is joined"),
+            Self::Signature(error) => write!(f, "{error}"),
             Self::Nothing => f.write_str("it is not allowed"),
         }
     }

@@ -177,6 +177,26 @@ rules! {
     }
 }
 
+rules! {
+    /// A rule about the hub, in room versions whose hub can change (reading R32); the place is its number there.
+    HubRule {
+        /// `m.room.hub` with a state key, or without one, or naming no server.
+        Malformed = "R32/1",
+        /// The sender's level is below what `m.room.hub` needs.
+        Level = "R32/2",
+        /// The server named is the hub already.
+        Unchanged = "R32/3",
+        /// The server named has no joined user.
+        NotInRoom = "R32/4",
+        /// The server named has not consented.
+        NoConsent = "R32/5",
+        /// The event was sealed by another server than the hub of its place in the list.
+        OtherSealer = "R32/6",
+        /// This server has handed the room over.
+        HandedOver = "R32/7",
+    }
+}
+
 /// Why an event is refused: the rule that did it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -187,6 +207,8 @@ pub enum Rule {
     Mls(MlsRule),
     /// A rule about the event's place.
     Room(RoomRule),
+    /// A rule about the hub.
+    Hub(HubRule),
 }
 
 impl Rule {
@@ -197,8 +219,12 @@ impl Rule {
             Self::Auth(rule) => return format!("LM-04/auth/{}", rule.place()),
             Self::Mls(rule) => rule.place(),
             Self::Room(rule) => rule.place(),
+            Self::Hub(rule) => rule.place(),
         };
-        if place.starts_with('R') { place.to_owned() } else { format!("LM-04/{place}") }
+        match place.split('/').next().filter(|place| place.starts_with('R')) {
+            Some(reading) => reading.to_owned(),
+            None => format!("LM-04/{place}"),
+        }
     }
 }
 
@@ -208,6 +234,7 @@ impl fmt::Display for Rule {
             Self::Auth(rule) => write!(f, "auth {}", rule.place()),
             Self::Mls(rule) => write!(f, "mls {}", rule.place()),
             Self::Room(rule) => write!(f, "room {}", rule.place()),
+            Self::Hub(rule) => write!(f, "hub {}", rule.place()),
         }
     }
 }
@@ -227,5 +254,11 @@ impl From<MlsRule> for Rule {
 impl From<RoomRule> for Rule {
     fn from(rule: RoomRule) -> Self {
         Self::Room(rule)
+    }
+}
+
+impl From<HubRule> for Rule {
+    fn from(rule: HubRule) -> Self {
+        Self::Hub(rule)
     }
 }

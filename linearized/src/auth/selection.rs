@@ -19,6 +19,8 @@ pub struct SelectedState<'s> {
     pub target: Option<&'s RoomEvent>,
     /// `m.room.join_rules`, if any, for membership events that depend on it.
     pub join_rules: Option<&'s RoomEvent>,
+    /// For an `m.room.hub` event, the one before it, where the room version finds the hub by them (reading R32).
+    pub hub: Option<&'s RoomEvent>,
     /// Whether the event follows `m.room.create` directly (rule 5.2.1).
     pub follows_create: bool,
 }
@@ -43,6 +45,7 @@ impl<'s> SelectedState<'s> {
             sender: state(kind::MEMBER, event.sender().as_str()),
             target: member.and_then(|target| state(kind::MEMBER, target)),
             join_rules: needs_join_rules.then(|| state(kind::JOIN_RULES, "")).flatten(),
+            hub: None,
             follows_create,
         }
     }
@@ -51,7 +54,7 @@ impl<'s> SelectedState<'s> {
     #[must_use]
     pub fn to_cite(&self, event: &Event) -> Vec<EventId> {
         let join_rules = self.join_rules.filter(|_| event.membership() != Some("knock"));
-        let selected = [Some(self.create), self.power_levels, self.sender, self.target, join_rules];
+        let selected = [Some(self.create), self.power_levels, self.sender, self.target, join_rules, self.hub];
         let mut ids: Vec<EventId> = Vec::with_capacity(selected.len());
         for id in selected.into_iter().flatten().map(RoomEvent::id) {
             if !ids.contains(id) {

@@ -153,6 +153,19 @@ impl Event {
         }
     }
 
+    /// The server that sealed it: the hub it went through, or else its sender's.
+    #[must_use]
+    pub fn sealer(&self) -> &ServerName {
+        self.hub_server.as_ref().unwrap_or(&self.sender_server)
+    }
+
+    /// The hub that an `m.room.hub` state event names (reading R32).
+    #[must_use]
+    pub fn next_hub(&self) -> Option<ServerName> {
+        let names = self.is_state(kind::HUB, "").then(|| self.content_str("hub_server")).flatten();
+        names.and_then(|name| ServerName::parse(name).ok())
+    }
+
     /// Whether it is a state event with this type and state key.
     #[must_use]
     pub fn is_state(&self, kind: &str, state_key: &str) -> bool {

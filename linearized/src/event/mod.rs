@@ -29,6 +29,7 @@ pub use draft::{Draft, OutgoingLpdu};
 pub use fields::Event;
 pub use incoming::{Incoming, peek_room_id, reference_id};
 pub use lpdu::{Lpdu, VerifiedLpdu};
+pub(crate) use pdu::needs_consent;
 pub use pdu::{Integrity, Pdu, RoomEvent, VerifiedPdu};
 pub use record::{RecordError, Recorded};
 pub use redaction::redact;
@@ -55,6 +56,8 @@ pub mod kind {
     pub const AVATAR: &str = "m.room.avatar";
     /// `m.room.canonical_alias`
     pub const CANONICAL_ALIAS: &str = "m.room.canonical_alias";
+    /// `m.room.hub`: of meaning only where the room version finds the hub by it (reading R32)
+    pub const HUB: &str = "m.room.hub";
     /// `m.mls.commit`
     pub const MLS_COMMIT: &str = "m.mls.commit";
     /// `m.room.encrypted`

@@ -8,7 +8,7 @@ use super::{Event, redact};
 use crate::id::{EventId, ServerName};
 use crate::json::{Object, canonical, strict};
 use crate::signing::{KeyRing, SignatureError, check_entity};
-use crate::version::{Hashing, RedactionRules, RoomVersion};
+use crate::version::{Hashing, HubSelection, RedactionRules, RoomVersion};
 
 /// An event with its place: what comes before it, what allows it, its id, and its canonical bytes.
 #[derive(Debug, Clone)]
@@ -97,6 +97,8 @@ pub struct Pdu {
     signing_bytes: Vec<u8>,
     /// What the sender's server signed, where that is not the whole PDU.
     lpdu_signing_bytes: Option<Vec<u8>>,
+    /// The next hub, whose consent the event needs beside the signatures of sender and hub.
+    consenting: Option<ServerName>,
     rules: RedactionRules,
     hashing: Hashing,
 }
@@ -106,6 +108,7 @@ pub struct Pdu {
 pub struct VerifiedPdu {
     event: RoomEvent,
     integrity: Integrity,
+    objection: Option<SignatureError>,
 }
 
 impl Pdu {
@@ -153,8 +156,10 @@ impl Pdu {
         let lpdu_signing_bytes = sealed.then(|| hash::lpdu_signing_bytes(event.as_object(), &rules));
         let lpdu_id =
             lpdu_signing_bytes.as_deref().map(|bytes| EventId::from_reference_hash(&hash::sha256(bytes)));
+        let consenting = needs_consent(&event, version);
         let event = RoomEvent { event, id, auth_events, prev_events, lpdu_id, bytes: bytes.into() };
-        Ok(Self { event, signing_bytes, lpdu_signing_bytes, rules, hashing: version.hashing })
+        let (rules, hashing) = (version.redaction, version.hashing);
+        Ok(Self { event, signing_bytes, lpdu_signing_bytes, consenting, rules, hashing })
     }
 
     /// The event, unverified.
@@ -163,11 +168,17 @@ impl Pdu {
         &self.event
     }
 
+    /// The server that the event makes the hub, and whose consent it needs (reading R32).
+    #[must_use]
+    pub fn asks(&self) -> Option<&ServerName> {
+        self.consenting.as_ref()
+    }
+
     /// The servers whose keys [`Self::verify`] needs.
     pub fn signers(&self) -> impl Iterator<Item = &ServerName> {
         let event = self.event.event();
         let hub = event.hub_server().filter(|hub| *hub != event.sender_server());
-        std::iter::once(event.sender_server()).chain(hub)
+        std::iter::once(event.sender_server()).chain(hub).chain(&self.consenting)
     }
 
     /// Checks every signature and hash that counts (LM-04 §5.1 steps 2 and 3, readings R04 and R05).
@@ -176,7 +187,8 @@ impl Pdu {
     /// [`SignatureError`]: the event is to be dropped. A hash that does not match is no error: the event goes on
     /// redacted.
     pub fn verify(self, keys: &impl KeyRing) -> Result<VerifiedPdu, SignatureError> {
-        let Self { event: mut room_event, signing_bytes, lpdu_signing_bytes, rules, hashing } = self;
+        let Self { event: mut room_event, signing_bytes, lpdu_signing_bytes, consenting, rules, hashing } =
+            self;
         let event = &room_event.event;
         let signatures = event.as_object().get("signatures");
         let at = event.origin_server_ts();
@@ -188,12 +200,39 @@ impl Pdu {
             (None, None) => check_entity(signatures, event.sender_server(), keys, at, &signing_bytes)?,
             (None, Some(_)) => {}
         }
+        // Without the next hub's consent the event is a sound one that breaks a rule (reading R32).
+        let objection =
+            consenting.and_then(|server| check_entity(signatures, &server, keys, at, &signing_bytes).err());
         let integrity = if is_intact(event, hashing) { Integrity::Intact } else { Integrity::Redacted };
         if integrity == Integrity::Redacted {
             redact(&mut room_event.event.object, &rules);
             room_event.bytes = canonical::object_to_vec(room_event.event.as_object()).into();
         }
-        Ok(VerifiedPdu { event: room_event, integrity })
+        Ok(VerifiedPdu { event: room_event, integrity, objection })
+    }
+
+    /// Checks an event that its hub offers for consent and has not sealed yet: the sender's signature, if the sender
+    /// is another server's, and the content hashes. Returns the event and the bytes to sign.
+    pub(crate) fn verify_offer(
+        self,
+        keys: &impl KeyRing,
+    ) -> Result<Option<(RoomEvent, Vec<u8>)>, SignatureError> {
+        let Self { event: room_event, signing_bytes, lpdu_signing_bytes, hashing, .. } = self;
+        let event = &room_event.event;
+        if let Some(lpdu) = lpdu_signing_bytes {
+            let (signatures, at) = (event.as_object().get("signatures"), event.origin_server_ts());
+            check_entity(signatures, event.sender_server(), keys, at, &lpdu)?;
+        }
+        Ok(is_intact(event, hashing).then_some((room_event, signing_bytes)))
+    }
+}
+
+/// The server whose consent an event needs: that which it names as the next hub. A sender of that server has brought
+/// the consent along, since the LPDU's signature covers the name (reading R32).
+pub(crate) fn needs_consent(event: &Event, version: &RoomVersion) -> Option<ServerName> {
+    match version.hub_selection {
+        HubSelection::Creator => None,
+        HubSelection::StateEvent => event.next_hub().filter(|next| next != event.sender_server()),
     }
 }
 
@@ -224,6 +263,13 @@ impl VerifiedPdu {
     #[must_use]
     pub fn integrity(&self) -> Integrity {
         self.integrity
+    }
+
+    /// Why the server that the event names as the next hub has not consented to that; `None` for other events
+    /// (reading R32).
+    #[must_use]
+    pub fn objection(&self) -> Option<&SignatureError> {
+        self.objection.as_ref()
     }
 
     /// Gives up the stage and returns the event.

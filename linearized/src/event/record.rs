@@ -29,7 +29,7 @@ pub enum RecordError {
 
 /// An event that was verified and accepted before it was recorded. Its reference hash is checked again, so that a
 /// damaged record is found; its signatures are not.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Recorded(RoomEvent);
 
 impl Recorded {

@@ -10,14 +10,16 @@
 
 mod proposal;
 mod seal;
+pub mod transfer;
 
 use std::sync::Arc;
 
+use proposal::Consent;
 pub use proposal::{Authorised, Proposal};
 pub use seal::{INVITE_RESERVE, Sealed};
 
-use crate::auth::{self, AuthRule, Because, Refusal, RoomRule};
-use crate::event::{Event, Recorded, RoomEvent, kind};
+use crate::auth::{self, AuthRule, Because, HubRule, Refusal, RoomRule};
+use crate::event::{Event, Recorded, RoomEvent, kind, needs_consent};
 use crate::id::ServerName;
 use crate::room::{Effect, Head, Room};
 use crate::version::{RoomVersion, RoomVersions};
@@ -46,6 +48,8 @@ pub enum ReplayError {
 #[derive(Debug)]
 pub struct Hub {
     room: Room,
+    /// This server.
+    name: ServerName,
 }
 
 impl Hub {
@@ -64,6 +68,7 @@ impl Hub {
             auth_events: Vec::new(),
             allowed_by: AuthRule::CreateAllowed,
             commit: None,
+            consent: Consent::NotNeeded,
         };
         Ok((authorised, version))
     }
@@ -72,7 +77,7 @@ impl Hub {
     #[must_use]
     pub fn begin(create: Sealed, version: Arc<RoomVersion>) -> Option<Self> {
         let begins = create.after.is_none() && create.event.event().kind() == kind::CREATE;
-        begins.then(|| Self { room: Room::begin(create.event, version) })
+        begins.then(|| Self::of(Room::begin(create.event, version)))
     }
 
     /// Begins a room with its recorded `m.room.create`.
@@ -83,7 +88,13 @@ impl Hub {
         let create = create.into_event();
         let version =
             auth::authorise_create(create.event(), create.auth_events(), create.prev_events(), versions)?;
-        Ok(Self { room: Room::begin(create, Arc::clone(version)) })
+        Ok(Self::of(Room::begin(create, Arc::clone(version))))
+    }
+
+    /// A room whose hub this server is.
+    pub(crate) fn of(room: Room) -> Self {
+        let name = room.hub().clone();
+        Self { room, name }
     }
 
     /// The room.
@@ -102,15 +113,27 @@ impl Hub {
     /// # Errors
     /// [`Refusal`] names the rule.
     pub fn authorise(&self, proposal: Proposal) -> Result<Authorised, Refusal> {
+        self.is_still_hub()?;
         let event = proposal.event();
         if proposal.lpdu_id().is_some() {
             bound_to(event, self.room.hub())?;
         }
         let state = self.room.select(event);
-        let allowed_by = auth::authorise(event, &state)?;
+        let allowed_by = self.room.authorise(event, &state)?;
         let auth_events = state.to_cite(event);
         let commit = self.room.stage_commit(event)?;
-        Ok(Authorised { proposal, after: Some(self.room.head().clone()), auth_events, allowed_by, commit })
+        let consent = needs_consent(event, self.room.version()).map_or(Consent::NotNeeded, Consent::Needed);
+        let after = Some(self.room.head().clone());
+        Ok(Authorised { proposal, after, auth_events, allowed_by, commit, consent })
+    }
+
+    /// A server that has handed the room over seals nothing more (reading R32).
+    fn is_still_hub(&self) -> Result<(), Refusal> {
+        if self.name == *self.room.hub() {
+            return Ok(());
+        }
+        let (found, expected) = (self.name.to_string(), self.room.hub().to_string());
+        Err(Refusal::new(HubRule::HandedOver, Because::Differs { what: "the room's hub", found, expected }))
     }
 
     /// Appends a sealed event that was stored.

@@ -1,9 +1,11 @@
 //! Events on their way to being sealed.
 
+use serde_json::Value;
+
 use crate::auth::AuthRule;
 use crate::encryption::StagedCommit;
 use crate::event::{Draft, Event, ShapeError, VerifiedLpdu};
-use crate::id::EventId;
+use crate::id::{EventId, ServerName};
 use crate::room::Head;
 use crate::version::RoomVersion;
 
@@ -53,6 +55,18 @@ pub struct Authorised {
     pub(super) auth_events: Vec<EventId>,
     pub(super) allowed_by: AuthRule,
     pub(super) commit: Option<StagedCommit>,
+    pub(super) consent: Consent,
+}
+
+/// What another server has to say to an event before it is sealed.
+#[derive(Debug)]
+pub(super) enum Consent {
+    /// Nothing.
+    NotNeeded,
+    /// This server's consent is needed, since the event makes it the hub (reading R32).
+    Needed(ServerName),
+    /// What stands under the server's name in `signatures`.
+    Given(ServerName, Value),
 }
 
 impl Authorised {

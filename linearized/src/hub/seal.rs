@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
+use super::proposal::Consent;
 use super::{Authorised, Proposal};
-use crate::auth::{Because, Refusal, RoomRule};
+use crate::auth::{Because, HubRule, Refusal, RoomRule};
 use crate::encryption::StagedCommit;
-use crate::event::{RoomEvent, hash};
+use crate::event::{Event, RoomEvent, hash};
 use crate::id::{EventId, ServerName};
 use crate::room::Head;
-use crate::signing::{SigningKey, signature_entry};
+use crate::signing::{SignatureError, SigningKey, signature_entry};
 use crate::version::RoomVersion;
 
 /// What is kept free for the target server's signature on an invite, in bytes (reading R23).
@@ -28,7 +29,8 @@ impl Authorised {
     /// to come.
     ///
     /// # Errors
-    /// [`Refusal`] if the event would be too large (LM-04 §3.5).
+    /// [`Refusal`] if the event would be too large (LM-04 §3.5), or makes another server the hub that has not consented
+    /// (reading R32).
     pub fn seal(
         self,
         hub: &ServerName,
@@ -36,11 +38,18 @@ impl Authorised {
         version: &RoomVersion,
         reserve: usize,
     ) -> Result<Sealed, Refusal> {
-        let Self { proposal: Proposal { mut event, lpdu_id }, after, auth_events, commit, .. } = self;
+        let Self { proposal: Proposal { mut event, lpdu_id }, after, auth_events, commit, consent, .. } =
+            self;
         let prev_events: Vec<EventId> = after.iter().map(|head| head.event_id.clone()).collect();
-        event.set_place(&auth_events, &prev_events);
-        event.set_content_hash(&hash::pdu_content_hash(event.as_object()));
-        let signing_bytes = hash::signing_bytes(event.as_object(), &version.redaction);
+        let signing_bytes = place(&mut event, &auth_events, &prev_events, version);
+        match consent {
+            Consent::NotNeeded => {}
+            Consent::Needed(server) => {
+                let because = Because::Signature(SignatureError::Missing(server));
+                return Err(Refusal::new(HubRule::NoConsent, because));
+            }
+            Consent::Given(server, entry) => event.set_signature(&server, entry),
+        }
         let id = EventId::from_reference_hash(&hash::sha256(&signing_bytes));
         event.set_signature(hub, signature_entry(key.id().as_str(), &key.sign(&signing_bytes)));
         let event = RoomEvent::assemble(event, id, auth_events, prev_events, lpdu_id);
@@ -73,6 +82,18 @@ impl Sealed {
         check_size(&self.event, 0, self.limit)?;
         Ok(self)
     }
+}
+
+/// Gives an event its place and its content hash. Returns the bytes to sign, which no signature changes.
+pub(super) fn place(
+    event: &mut Event,
+    auth_events: &[EventId],
+    prev_events: &[EventId],
+    version: &RoomVersion,
+) -> Vec<u8> {
+    event.set_place(auth_events, prev_events);
+    event.set_content_hash(&hash::pdu_content_hash(event.as_object()));
+    hash::signing_bytes(event.as_object(), &version.redaction)
 }
 
 fn check_size(event: &RoomEvent, reserve: usize, limit: usize) -> Result<(), Refusal> {

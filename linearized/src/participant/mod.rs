@@ -5,18 +5,24 @@
 //! breaks, and enters the list, without effect, only if the hub goes on from it.
 
 mod snapshot;
+mod succession;
+mod takeover;
+mod two_heads;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use snapshot::{Snapshot, SnapshotError};
+pub use takeover::OfferError;
+pub use two_heads::TwoHeads;
 
-use crate::auth::{self, Because, Refusal, RoomRule};
+use crate::auth::{self, Because, HubRule, Refusal, RoomRule};
 use crate::encryption::StagedCommit;
 use crate::event::{Recorded, RoomEvent, VerifiedPdu};
 use crate::hub::{HeadMoved, ReplayError};
 use crate::id::EventId;
 use crate::room::{Effect, Head, Room};
+use crate::version::HubSelection;
 
 /// How many rejected events are kept in memory, in case the hub goes on from one.
 const MAX_REJECTED: usize = 256;
@@ -105,7 +111,7 @@ pub struct Participant {
 }
 
 impl Participant {
-    fn new(room: Room) -> Self {
+    pub(crate) fn new(room: Room) -> Self {
         Self { room, rejected: VecDeque::new() }
     }
 
@@ -136,7 +142,7 @@ impl Participant {
     #[must_use]
     pub fn judge(&self, pdu: VerifiedPdu, predecessor_listed: bool) -> Verdict {
         match self.check_place(&pdu, predecessor_listed) {
-            Ok(Place::Next(revived)) => self.judge_next(pdu.into_event(), revived),
+            Ok(Place::Next(revived)) => self.judge_next(pdu, revived),
             Ok(Place::Gap(missing)) => Verdict::Gap { missing, pdu },
             Err(refusal) => Verdict::Rejected(Rejected { event: pdu.into_event(), refusal }),
         }
@@ -145,19 +151,19 @@ impl Participant {
     /// Where the event stands, by its `hub_server` and `prev_events` alone.
     fn check_place(&self, pdu: &VerifiedPdu, predecessor_listed: bool) -> Result<Place, Refusal> {
         let event = pdu.event();
-        if let Some(other) = event.event().hub_server().filter(|hub| *hub != self.room.hub()) {
-            let because = Because::Differs {
-                what: "hub_server",
-                found: other.to_string(),
-                expected: self.room.hub().to_string(),
-            };
-            return Err(Refusal::new(RoomRule::OtherHub, because));
-        }
+        let hub_changes = match self.room.version().hub_selection {
+            HubSelection::Creator => {
+                self.room.check_sealer(event.event())?;
+                false
+            }
+            // Whose the place is shows when the event's turn has come.
+            HubSelection::StateEvent => true,
+        };
         let prev = event.prev_events();
         let Some(first) = prev.first() else {
             return Err(Refusal::new(RoomRule::Predecessors, Because::Field("prev_events")));
         };
-        if event.event().hub_server().is_some() && prev.len() != 1 {
+        if (hub_changes || event.event().hub_server().is_some()) && prev.len() != 1 {
             return Err(Refusal::new(RoomRule::Predecessors, Because::Field("prev_events")));
         }
         if prev.contains(&self.room.head().event_id) {
@@ -190,13 +196,11 @@ impl Participant {
     }
 
     /// Judges an event whose place is the next one.
-    fn judge_next(&self, event: RoomEvent, revived: Vec<RoomEvent>) -> Verdict {
-        let state = self.room.select(event.event());
-        let verdict = auth::check_cited(event.event(), event.auth_events(), &state, |id| {
-            self.room.state().by_id(id).map(|event| &**event)
-        })
-        .and_then(|()| auth::authorise(event.event(), &state));
-        if let Err(refusal) = verdict {
+    fn judge_next(&self, pdu: VerifiedPdu, revived: Vec<RoomEvent>) -> Verdict {
+        let objection = pdu.objection().cloned();
+        let event = pdu.into_event();
+        let objected = objection.map(|error| Refusal::new(HubRule::NoConsent, Because::Signature(error)));
+        if let Err(refusal) = self.allow_next(&event).and_then(|()| objected.map_or(Ok(()), Err)) {
             return Verdict::Rejected(Rejected { event, refusal });
         }
         // Only the MLS check of a PDU soft-fails (LM-04 §4.3, reading R11).
@@ -208,6 +212,16 @@ impl Participant {
             revived.into_iter().map(|event| Step { event, effect: Effect::Rejected, commit: None }).collect();
         steps.push(Step { event, effect, commit });
         Verdict::Extends(Extension { after: self.room.head().clone(), steps, complaint })
+    }
+
+    /// Whether the rules allow an event at the next place, once all that signed it has been checked.
+    fn allow_next(&self, event: &RoomEvent) -> Result<(), Refusal> {
+        let state = self.room.select(event.event());
+        self.room.check_sealer(event.event())?;
+        auth::check_cited(event.event(), event.auth_events(), &state, |id| {
+            self.room.state().by_id(id).map(|event| &**event)
+        })?;
+        self.room.authorise(event.event(), &state).map(drop)
     }
 
     /// Appends an extension that was stored.

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Participant, Verdict};
+use super::{Participant, Verdict, succession};
 use crate::auth::{self, Refusal};
 use crate::event::{Recorded, RoomEvent, VerifiedPdu, kind};
 use crate::id::{EventId, RoomId, ServerName};
 use crate::room::Room;
-use crate::version::RoomVersions;
+use crate::version::{HubSelection, RoomVersions};
 
 /// Why a hub's answer to `send_join` is no state to start from: the hub's fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +29,16 @@ pub enum SnapshotError {
     /// The event that joins the room is not a sound next event.
     #[error("the hub's event is not sound: {0}")]
     Event(#[source] Refusal),
+    /// A server became the hub without its consent, or by the word of another server than the hub before it
+    /// (reading R32).
+    #[error("{event} did not make its server the hub: {refusal}")]
+    Succession {
+        /// The `m.room.hub` event.
+        event: EventId,
+        /// The rule it breaks.
+        #[source]
+        refusal: Refusal,
+    },
     /// The event that joins the room does not follow one event.
     #[error("the hub's event has no single predecessor")]
     Predecessor,
@@ -47,7 +57,7 @@ impl Snapshot {
     /// Checks a hub's answer for shape: one `m.room.create`, all events of the one room, every slot filled once.
     ///
     /// # Errors
-    /// [`SnapshotError`] says what does not fit.
+    /// [`SnapshotError`] says what does not fit, or who did not consent to be the hub.
     pub fn new(
         room: &RoomId,
         state: Vec<VerifiedPdu>,
@@ -55,6 +65,7 @@ impl Snapshot {
         prev: EventId,
     ) -> Result<Self, SnapshotError> {
         let events = |pdus: Vec<VerifiedPdu>| pdus.into_iter().map(VerifiedPdu::into_event).collect();
+        state.iter().chain(&chain).try_for_each(succession::check_consent)?;
         Self::assemble(room, events(state), events(chain), prev)
     }
 
@@ -127,6 +138,9 @@ impl Participant {
         let version =
             auth::authorise_create(create.event(), create.auth_events(), create.prev_events(), versions)
                 .map_err(SnapshotError::Create)?;
+        if version.hub_selection == HubSelection::StateEvent {
+            succession::check(&create, &state, &chain)?;
+        }
         let room = Room::from_snapshot(create, Arc::clone(version), state, chain, prev);
         if room.hub() != hub {
             return Err(SnapshotError::OtherHub(room.hub().clone()));

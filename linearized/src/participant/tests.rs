@@ -4,7 +4,7 @@ use super::*;
 use crate::auth::Membership;
 use crate::event::{Draft, Integrity, Recorded};
 use crate::testing::*;
-use crate::version::{DRAFT_01, UNSTABLE};
+use crate::version::{DRAFT_01, TRANSFER, UNSTABLE};
 
 /// A hub with a public room, and Bob's server in it.
 fn pair() -> (TestHub, Participant) {
@@ -262,6 +262,18 @@ in_versions! {
         a_participant_arrives_at_the_hubs_state,
         an_event_that_breaks_a_rule_is_rejected_with_it,
         an_event_through_another_hub_is_rejected,
+        a_gap_is_named_and_a_fork_is_rejected,
+        a_room_is_disputed_when_the_hub_goes_on_from_a_rejected_event,
+        an_extension_belongs_to_its_head,
+        a_redacted_event_keeps_its_place,
+        a_snapshot_is_one_room_with_every_slot_filled_once,
+        the_first_event_has_to_be_sound,
+        a_participant_is_read_back_from_its_records,
+        rejected_events_do_not_pile_up,
+    ]
+    transfer = TRANSFER => [
+        a_participant_arrives_at_the_hubs_state,
+        an_event_that_breaks_a_rule_is_rejected_with_it,
         a_gap_is_named_and_a_fork_is_rejected,
         a_room_is_disputed_when_the_hub_goes_on_from_a_rejected_event,
         an_extension_belongs_to_its_head,

@@ -13,7 +13,7 @@ pub use presence::Presence;
 pub use state::State;
 pub use visibility::Visibility;
 
-use crate::auth::{self, AuthRule, Because, Membership, Refusal, SelectedState};
+use crate::auth::{self, AuthRule, Because, HubRule, Membership, Refusal, RoomRule, Rule, SelectedState};
 use crate::encryption::{Encryption, StagedCommit};
 use crate::event::{Draft, Event, RoomEvent, StrippedEvent, kind};
 use crate::id::{EventId, RoomId, ServerName, UserId};
@@ -102,9 +102,13 @@ impl Room {
         presence: Presence,
         head: Head,
     ) -> Self {
-        let hub = match version.hub_selection {
-            HubSelection::Creator => create.event().sender_server().clone(),
+        let named = match version.hub_selection {
+            HubSelection::Creator => None,
+            HubSelection::StateEvent => {
+                state.current(kind::HUB, "").and_then(|event| event.event().next_hub())
+            }
         };
+        let hub = named.unwrap_or_else(|| create.event().sender_server().clone());
         let encryption = Encryption::of_create(create.event());
         let id = create.event().room_id().clone();
         Self { id, version, hub, create, state, presence, encryption, head, disputed: false }
@@ -122,7 +126,7 @@ impl Room {
         &self.version
     }
 
-    /// Its hub (LM-04 §11).
+    /// Its hub: the server that seals the next event (LM-04 §11).
     #[must_use]
     pub fn hub(&self) -> &ServerName {
         &self.hub
@@ -186,7 +190,46 @@ impl Room {
     /// The state that decides about `event` if it comes next.
     pub(crate) fn select<'s>(&'s self, event: &Event) -> SelectedState<'s> {
         let follows_create = self.head.event_id == *self.create.id();
-        SelectedState::select(event, &self.create, follows_create, |kind, key| self.state.current(kind, key))
+        let selected = SelectedState::select(event, &self.create, follows_create, |kind, key| {
+            self.state.current(kind, key)
+        });
+        let hub = self.may_transfer(event).then(|| self.state.current(kind::HUB, "")).flatten();
+        SelectedState { hub, ..selected }
+    }
+
+    /// Whether an event is about the hub, in a room version in which events are.
+    fn may_transfer(&self, event: &Event) -> bool {
+        match self.version.hub_selection {
+            HubSelection::Creator => false,
+            HubSelection::StateEvent => event.kind() == kind::HUB,
+        }
+    }
+
+    /// Decides about an event that comes next, with the state selected for it (LM-04 §5.2.3, reading R32).
+    pub(crate) fn authorise(&self, event: &Event, state: &SelectedState<'_>) -> Result<AuthRule, Refusal> {
+        let allowed_by = auth::authorise(event, state)?;
+        if self.may_transfer(event) {
+            auth::authorise_transfer(event, state, &self.hub, |server| self.presence.is_joined(server))?;
+        }
+        Ok(allowed_by)
+    }
+
+    /// Checks that an event that comes next was sealed by the room's hub. Where the hub never changes, an event
+    /// without `hub_server` passes (reading R10).
+    pub(crate) fn check_sealer(&self, event: &Event) -> Result<(), Refusal> {
+        let (rule, what, found): (Rule, _, _) = match self.version.hub_selection {
+            HubSelection::Creator => (RoomRule::OtherHub.into(), "hub_server", event.hub_server()),
+            HubSelection::StateEvent => {
+                (HubRule::OtherSealer.into(), "the hub that sealed it", Some(event.sealer()))
+            }
+        };
+        match found.filter(|found| **found != self.hub) {
+            None => Ok(()),
+            Some(found) => {
+                let (found, expected) = (found.to_string(), self.hub.to_string());
+                Err(Refusal::new(rule, Because::Differs { what, found, expected }))
+            }
+        }
     }
 
     /// Decides whether somebody could change a user's membership now, as a template for it needs to know
@@ -203,7 +246,7 @@ impl Room {
         let event = Draft::member(self.id.clone(), sender, target, membership, 0).into_event(&self.version);
         let event =
             event.map_err(|_| Refusal::new(AuthRule::MemberMalformed, Because::Field("state_key")))?;
-        auth::authorise(&event, &self.select(&event))
+        self.authorise(&event, &self.select(&event))
     }
 
     /// Checks what an event does to the room's MLS group (LM-04 §4.3): `None` if it does nothing.
@@ -239,6 +282,11 @@ impl Room {
                 self.presence.change(Some(position), event.event(), before);
             }
             self.state.put(Some(position), &event);
+            if self.may_transfer(event.event())
+                && let Some(next) = event.event().next_hub()
+            {
+                self.hub = next;
+            }
         }
         if let Some(commit) = commit {
             self.encryption.merge(commit);

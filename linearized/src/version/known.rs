@@ -12,42 +12,55 @@ pub const STABLE: &str = "I.1";
 pub const UNSTABLE: &str = "org.matrix.i-d.ralston-mimi-linearized-matrix.02";
 /// The name under which drafts -00 and -01 are tried out.
 pub const DRAFT_01: &str = "org.matrix.i-d.ralston-mimi-linearized-matrix.00";
+/// A version of this project's own, in which a room's hub can change.
+pub const TRANSFER: &str = "org.mimi-interop.transfer.1";
 
-/// LM-04 §8, and the same in the drafts before it.
-const REDACTION: RedactionRules = RedactionRules {
-    fields: &[
-        "type",
-        "room_id",
-        "sender",
-        "state_key",
-        "content",
-        "origin_server_ts",
-        "hashes",
-        "signatures",
-        "prev_events",
-        "auth_events",
-        "hub_server",
-    ],
-    content: &[
-        ("m.room.create", Keep::All),
-        ("m.room.member", Keep::Keys(&["membership"])),
-        ("m.room.join_rules", Keep::Keys(&["join_rule"])),
-        (
-            "m.room.power_levels",
-            Keep::Keys(&[
-                "ban",
-                "events",
-                "events_default",
-                "kick",
-                "redact",
-                "state_default",
-                "users",
-                "users_default",
-                "invite",
-            ]),
-        ),
-        ("m.room.history_visibility", Keep::Keys(&["history_visibility"])),
-    ],
+/// What redaction keeps of one type's content.
+type KeptContent = (&'static str, Keep);
+
+/// The fields that redaction keeps (LM-04 §8, and the same in the drafts before it).
+const FIELDS: &[&str] = &[
+    "type",
+    "room_id",
+    "sender",
+    "state_key",
+    "content",
+    "origin_server_ts",
+    "hashes",
+    "signatures",
+    "prev_events",
+    "auth_events",
+    "hub_server",
+];
+const OF_CREATE: KeptContent = ("m.room.create", Keep::All);
+const OF_MEMBER: KeptContent = ("m.room.member", Keep::Keys(&["membership"]));
+const OF_JOIN_RULES: KeptContent = ("m.room.join_rules", Keep::Keys(&["join_rule"]));
+const OF_POWER_LEVELS: KeptContent = (
+    "m.room.power_levels",
+    Keep::Keys(&[
+        "ban",
+        "events",
+        "events_default",
+        "kick",
+        "redact",
+        "state_default",
+        "users",
+        "users_default",
+        "invite",
+    ]),
+);
+const OF_VISIBILITY: KeptContent = ("m.room.history_visibility", Keep::Keys(&["history_visibility"]));
+const OF_HUB: KeptContent = ("m.room.hub", Keep::Keys(&["hub_server"]));
+
+/// LM-04 §8.
+const LM_04_REDACTION: RedactionRules = RedactionRules {
+    fields: FIELDS,
+    content: &[OF_CREATE, OF_MEMBER, OF_JOIN_RULES, OF_POWER_LEVELS, OF_VISIBILITY],
+};
+/// The same with the name of the next hub, so that signatures and the event id cover it.
+const TRANSFER_REDACTION: RedactionRules = RedactionRules {
+    fields: FIELDS,
+    content: &[OF_CREATE, OF_MEMBER, OF_JOIN_RULES, OF_POWER_LEVELS, OF_VISIBILITY, OF_HUB],
 };
 
 impl RoomVersion {
@@ -60,7 +73,7 @@ impl RoomVersion {
             limits: EventLimits { event: 65_536, kind: 255, state_key: 255 },
             format: EventFormat { own_events: OwnEvents::WithoutHub },
             identifiers: Identifiers { localpart_marks: "-.=_/+" },
-            redaction: REDACTION,
+            redaction: LM_04_REDACTION,
             hashing: Hashing::Sha256WithLpdu,
             authorization: Authorization::Lm04,
             hub_selection: HubSelection::Creator,
@@ -88,6 +101,19 @@ impl RoomVersion {
             identifiers: Identifiers { localpart_marks: "-.=_/" },
             hashing: Hashing::Sha256,
             ..Self::lm_04(name(DRAFT_01), Stability::Unstable)
+        }
+    }
+
+    /// LM-04 with a hub that can change, under the name [`TRANSFER`] (reading R32).
+    ///
+    /// The hub is the server that the current `m.room.hub` names, and redaction keeps that name. See
+    /// [`hub::transfer`](crate::hub::transfer).
+    #[must_use]
+    pub fn transfer() -> Self {
+        Self {
+            redaction: TRANSFER_REDACTION,
+            hub_selection: HubSelection::StateEvent,
+            ..Self::lm_04(name(TRANSFER), Stability::Unstable)
         }
     }
 }

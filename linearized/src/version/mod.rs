@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `I.1` and [`UNSTABLE`] | the algorithms of LM-04 |
 //! | [`DRAFT_01`] | those of drafts -00 and -01: see [`RoomVersion::draft_01`] |
+//! | [`TRANSFER`] | those of LM-04 with a hub that can change: see [`RoomVersion::transfer`] |
 //!
 //! A server implements the versions of a [`RoomVersions`]. It may have versions of its own:
 //!
@@ -27,7 +28,7 @@ mod known;
 mod rules;
 mod set;
 
-pub use known::{DRAFT_01, STABLE, UNSTABLE};
+pub use known::{DRAFT_01, STABLE, TRANSFER, UNSTABLE};
 pub use rules::{
     Authorization, EventFormat, EventLimits, Hashing, HubSelection, Identifiers, Keep, OwnEvents,
     RedactionRules, Stability,

@@ -103,7 +103,8 @@ impl Hashing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Authorization {
-    /// The rules of LM-04 §5.2.3, which are those of the drafts before it.
+    /// The rules of LM-04 §5.2.3, which are those of the drafts before it. Where the hub is found by a state event, the
+    /// rules about that event come on top (reading R32).
     Lm04,
 }
 
@@ -113,4 +114,6 @@ pub enum Authorization {
 pub enum HubSelection {
     /// The server of the sender of `m.room.create`, for the room's whole life (reading R16).
     Creator,
+    /// The server that the current `m.room.hub` names; while there is none, that of the creator (reading R32).
+    StateEvent,
 }

@@ -47,6 +47,7 @@ impl RoomVersions {
     pub fn all() -> Self {
         let mut versions = Self::lm_04();
         versions.versions.push(Arc::new(RoomVersion::draft_01()));
+        versions.versions.push(Arc::new(RoomVersion::transfer()));
         versions
     }
 

@@ -33,6 +33,19 @@ fn the_older_version_is_there_on_request() {
 }
 
 #[test]
+fn a_transferable_room_keeps_the_next_hub_when_redacted() {
+    let (all, plain) = (RoomVersions::all(), own("org.example.1"));
+    let transfer = all.get("org.mimi-interop.transfer.1").unwrap();
+    assert_eq!(
+        (plain.hub_selection, transfer.hub_selection),
+        (HubSelection::Creator, HubSelection::StateEvent)
+    );
+    let (more, kept) = transfer.redaction.content.split_last().unwrap();
+    assert_eq!(*more, ("m.room.hub", Keep::Keys(&["hub_server"])));
+    assert_eq!((kept, transfer.redaction.fields), (plain.redaction.content, plain.redaction.fields));
+}
+
+#[test]
 fn a_name_is_given_once() {
     let versions = RoomVersions::lm_04().with(own("org.example.1")).unwrap();
     let id = RoomVersionId::parse("org.example.1").unwrap();

@@ -1,0 +1,38 @@
+//! The rules about `m.room.hub`, in room versions whose hub can change (reading R32).
+
+use super::{Because, HubRule, Refusal, SelectedState};
+use crate::event::{Event, kind};
+use crate::id::ServerName;
+
+/// The level that naming another hub needs unless the power levels give another.
+const LEVEL: i64 = 100;
+
+/// Decides about an `m.room.hub` event that the rules of LM-04 allow. `hub` is the room's hub before it, and
+/// `is_joined` says whether a server has a joined user. Consent is not looked at.
+///
+/// # Errors
+/// [`Refusal`] by [`HubRule::Malformed`], [`HubRule::Level`], [`HubRule::Unchanged`] or [`HubRule::NotInRoom`].
+pub(crate) fn authorise_transfer(
+    event: &Event,
+    state: &SelectedState<'_>,
+    hub: &ServerName,
+    is_joined: impl Fn(&ServerName) -> bool,
+) -> Result<(), Refusal> {
+    if event.state_key() != Some("") {
+        return Err(Refusal::new(HubRule::Malformed, Because::Field("state_key")));
+    }
+    let next = event.next_hub();
+    let next = next.ok_or_else(|| Refusal::new(HubRule::Malformed, Because::Field("hub_server")))?;
+    let levels = state.levels();
+    let (have, need) = (levels.user(event.sender()), levels.event_or(kind::HUB, LEVEL));
+    if have < need {
+        return Err(Refusal::new(HubRule::Level, Because::Level { have, need }));
+    }
+    if next == *hub {
+        return Err(Refusal::new(HubRule::Unchanged, Because::Nothing));
+    }
+    if !is_joined(&next) {
+        return Err(Refusal::new(HubRule::NotInRoom, Because::NotInRoom(next)));
+    }
+    Ok(())
+}
