@@ -16,8 +16,8 @@
 //! | [`version`] | room versions as data | §3.2.1 |
 //! | [`event`] | LPDUs and PDUs, redaction, hashes | §3.5, §8, §9 |
 //! | [`auth`] | the authorization rules | §5.2 |
-//! | [`room`] | state, presence, visibility | §3.2, §3.5.2 |
-//! | [`hub`] | authorising and sealing | §5.1 |
+//! | [`room`] | state, presence, visibility, redaction events | §3.2, §3.5.2 |
+//! | [`hub`] | authorising and sealing, handing over | §5.1, §11 |
 //! | [`participant`] | following and checking a hub | §5.1 |
 //! | [`encryption`] | MLS beside membership | §4 |
 //!

@@ -159,6 +159,13 @@ impl Event {
         self.hub_server.as_ref().unwrap_or(&self.sender_server)
     }
 
+    /// The event that an `m.room.redaction` names (reading R31).
+    #[must_use]
+    pub fn redacts(&self) -> Option<EventId> {
+        let names = (*self.kind == *kind::REDACTION).then(|| self.content_str("redacts")).flatten();
+        names.and_then(|id| EventId::parse(id).ok())
+    }
+
     /// The hub that an `m.room.hub` state event names (reading R32).
     #[must_use]
     pub fn next_hub(&self) -> Option<ServerName> {

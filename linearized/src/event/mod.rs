@@ -58,6 +58,8 @@ pub mod kind {
     pub const CANONICAL_ALIAS: &str = "m.room.canonical_alias";
     /// `m.room.hub`: of meaning only where the room version finds the hub by it (reading R32)
     pub const HUB: &str = "m.room.hub";
+    /// `m.room.redaction` (reading R31)
+    pub const REDACTION: &str = "m.room.redaction";
     /// `m.mls.commit`
     pub const MLS_COMMIT: &str = "m.mls.commit";
     /// `m.room.encrypted`

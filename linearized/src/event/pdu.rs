@@ -74,6 +74,15 @@ impl RoomEvent {
         Self { event, id, auth_events, prev_events, lpdu_id, bytes }
     }
 
+    /// The event without what redaction takes away (LM-04 §8). Its id and its place stay the same.
+    #[must_use]
+    pub fn redacted(&self, rules: &RedactionRules) -> Self {
+        let mut redacted = self.clone();
+        redact(&mut redacted.event.object, rules);
+        redacted.bytes = canonical::object_to_vec(redacted.event.as_object()).into();
+        redacted
+    }
+
     /// Puts a server's signatures beside the others. Its id stays the same (LM-04 §9.2).
     pub(crate) fn set_signature(&mut self, server: &ServerName, entry: serde_json::Value) {
         self.event.set_signature(server, entry);

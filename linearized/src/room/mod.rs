@@ -4,12 +4,14 @@
 //! stores events before they are applied, and reads them back from there.
 
 mod presence;
+mod redaction;
 mod state;
 mod visibility;
 
 use std::sync::Arc;
 
 pub use presence::Presence;
+pub use redaction::{NoEffect, Redaction};
 pub use state::State;
 pub use visibility::Visibility;
 

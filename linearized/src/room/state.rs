@@ -51,6 +51,18 @@ impl State {
         self.by_id.insert(event.id().clone(), Arc::clone(event));
     }
 
+    /// Puts another copy of an event in its place wherever it stands.
+    pub(super) fn replace(&mut self, event: &Arc<RoomEvent>) {
+        let Some(kept) = self.by_id.get_mut(event.id()) else { return };
+        *kept = Arc::clone(event);
+        let Some(state_key) = event.event().state_key() else { return };
+        let slots = self.slots.get_mut(event.event().kind());
+        let slot = slots.and_then(|slots| slots.get_mut(state_key)).into_iter().flatten();
+        for version in slot.filter(|version| version.event.id() == event.id()) {
+            version.event = Arc::clone(event);
+        }
+    }
+
     fn slot(&self, kind: &str, state_key: &str) -> Option<&Slot> {
         self.slots.get(kind)?.get(state_key)
     }
