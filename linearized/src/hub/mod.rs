@@ -133,7 +133,7 @@ impl Hub {
             return Ok(());
         }
         let (found, expected) = (self.name.to_string(), self.room.hub().to_string());
-        Err(Refusal::new(HubRule::HandedOver, Because::Differs { what: "the room's hub", found, expected }))
+        Err(Refusal::new(HubRule::HandedOver, Because::Differs { what: "this server", found, expected }))
     }
 
     /// Appends a sealed event that was stored.
