@@ -196,28 +196,43 @@ impl Pdu {
     /// [`SignatureError`]: the event is to be dropped. A hash that does not match is no error: the event goes on
     /// redacted.
     pub fn verify(self, keys: &impl KeyRing) -> Result<VerifiedPdu, SignatureError> {
-        let Self { event: mut room_event, signing_bytes, lpdu_signing_bytes, consenting, rules, hashing } =
-            self;
-        let event = &room_event.event;
+        let event = &self.event.event;
         let signatures = event.as_object().get("signatures");
         let at = event.origin_server_ts();
         if let Some(hub) = event.hub_server() {
-            check_entity(signatures, hub, keys, at, &signing_bytes)?;
+            check_entity(signatures, hub, keys, at, &self.signing_bytes)?;
         }
-        match (&lpdu_signing_bytes, event.hub_server()) {
+        match (&self.lpdu_signing_bytes, event.hub_server()) {
             (Some(lpdu), _) => check_entity(signatures, event.sender_server(), keys, at, lpdu)?,
-            (None, None) => check_entity(signatures, event.sender_server(), keys, at, &signing_bytes)?,
+            (None, None) => check_entity(signatures, event.sender_server(), keys, at, &self.signing_bytes)?,
             (None, Some(_)) => {}
         }
         // Without the next hub's consent the event is a sound one that breaks a rule (reading R32).
-        let objection =
-            consenting.and_then(|server| check_entity(signatures, &server, keys, at, &signing_bytes).err());
-        let integrity = if is_intact(event, hashing) { Integrity::Intact } else { Integrity::Redacted };
+        let objection = self.consenting.as_ref().and_then(|server| self.check_signature(server, keys).err());
+        Ok(VerifiedPdu { objection, ..self.settle() })
+    }
+
+    /// Checks one server's signatures over the whole PDU, and nobody else's.
+    pub(crate) fn check_signature(
+        &self,
+        server: &ServerName,
+        keys: &impl KeyRing,
+    ) -> Result<(), SignatureError> {
+        let event = &self.event.event;
+        let signatures = event.as_object().get("signatures");
+        check_entity(signatures, server, keys, event.origin_server_ts(), &self.signing_bytes)
+    }
+
+    /// The copy that counts: redacted if a content hash does not match (LM-04 §5.1 step 3).
+    pub(crate) fn settle(self) -> VerifiedPdu {
+        let Self { event: mut room_event, rules, hashing, .. } = self;
+        let integrity =
+            if is_intact(&room_event.event, hashing) { Integrity::Intact } else { Integrity::Redacted };
         if integrity == Integrity::Redacted {
             redact(&mut room_event.event.object, &rules);
             room_event.bytes = canonical::object_to_vec(room_event.event.as_object()).into();
         }
-        Ok(VerifiedPdu { event: room_event, integrity, objection })
+        VerifiedPdu { event: room_event, integrity, objection: None }
     }
 
     /// Checks an event that its hub offers for consent and has not sealed yet: the sender's signature, if the sender

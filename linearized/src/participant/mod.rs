@@ -4,6 +4,7 @@
 //! PDU that the hub sends is judged. What is sound extends the list; what is not is kept aside with the rule it
 //! breaks, and enters the list, without effect, only if the hub goes on from it.
 
+pub mod evidence;
 mod snapshot;
 mod succession;
 mod takeover;
@@ -12,6 +13,7 @@ mod two_heads;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use evidence::Evidence;
 pub use snapshot::{Snapshot, SnapshotError};
 pub use takeover::OfferError;
 pub use two_heads::TwoHeads;
@@ -236,6 +238,11 @@ impl Participant {
             .retain(|rejected| !extension.steps.iter().any(|step| step.event.id() == rejected.event.id()));
         let steps = extension.steps.into_iter();
         Ok(steps.map(|step| self.room.apply(step.event, step.effect, step.commit)).collect())
+    }
+
+    /// The rejected events that are kept, the oldest first.
+    pub fn rejected(&self) -> impl Iterator<Item = &Rejected> {
+        self.rejected.iter()
     }
 
     /// Keeps a rejected event in case the hub goes on from it.

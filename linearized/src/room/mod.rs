@@ -48,6 +48,13 @@ pub enum Effect {
     Rejected,
 }
 
+/// The hub that a room begins with (LM-04 §11).
+pub(crate) fn first_hub(create: &Event, version: &RoomVersion) -> ServerName {
+    match version.hub_selection {
+        HubSelection::Creator | HubSelection::StateEvent => create.sender_server().clone(),
+    }
+}
+
 /// A room as one server sees it.
 #[derive(Debug)]
 pub struct Room {
@@ -110,7 +117,7 @@ impl Room {
                 state.current(kind::HUB, "").and_then(|event| event.event().next_hub())
             }
         };
-        let hub = named.unwrap_or_else(|| create.event().sender_server().clone());
+        let hub = named.unwrap_or_else(|| first_hub(create.event(), &version));
         let encryption = Encryption::of_create(create.event());
         let id = create.event().room_id().clone();
         Self { id, version, hub, create, state, presence, encryption, head, disputed: false }
@@ -139,6 +146,12 @@ impl Room {
     #[must_use]
     pub fn head(&self) -> &Head {
         &self.head
+    }
+
+    /// The event that began it.
+    #[must_use]
+    pub fn create(&self) -> &RoomEvent {
+        &self.create
     }
 
     /// Its state and the history of its state.

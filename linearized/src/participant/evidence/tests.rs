@@ -1,0 +1,609 @@
+use serde_json::json;
+
+use super::*;
+use crate::auth::{AuthRule, Membership, RoomRule, Rule};
+use crate::event::{Draft, Event, Lpdu, Pdu, VerifiedPdu, hash, redact};
+use crate::hub::{INVITE_RESERVE, Proposal};
+use crate::id::EventId;
+use crate::participant::{Participant, Rejected, Verdict};
+use crate::signing::ServerKeyRing;
+use crate::testing::*;
+use crate::version::RoomVersions;
+
+/// The hub's key and no other: whoever judges evidence needs nothing else.
+fn hub_key() -> ServerKeyRing {
+    let mut ring = ServerKeyRing::new();
+    let hub = server("hub.example");
+    ring.insert(&hub, key(&hub).id(), key(&hub).verify_key(), i64::MAX);
+    ring
+}
+
+/// What a third party finds out from the document alone.
+fn judged(evidence: &Evidence) -> Result<Proved, EvidenceError> {
+    let read = Evidence::parse(&evidence.to_vec()).unwrap();
+    assert_eq!(read, *evidence);
+    read.verify(&RoomVersions::lm_04(), &hub_key())
+}
+
+fn pair() -> (TestHub, Participant) {
+    let mut hub = TestHub::new(json!({})).public();
+    let participant = hub.join(BOB);
+    (hub, participant)
+}
+
+fn cites(hub: &TestHub, draft: &Draft) -> Vec<EventId> {
+    let event = draft.clone().into_event(&hub.version).unwrap();
+    hub.hub.room().select(&event).to_cite(&event)
+}
+
+/// An event that follows `prev`, citing what the hub's state asks for.
+fn after(hub: &TestHub, draft: Draft, prev: &EventId) -> VerifiedPdu {
+    let cited = cites(hub, &draft);
+    forge(hub, draft, &cited, std::slice::from_ref(prev))
+}
+
+fn head(hub: &TestHub) -> EventId {
+    hub.hub.room().head().event_id.clone()
+}
+
+fn rejected(verdict: Verdict) -> Rejected {
+    match verdict {
+        Verdict::Rejected(rejected) => rejected,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn follow(participant: &mut Participant, event: &RoomEvent) {
+    match participant.judge(pdu(event), false) {
+        Verdict::Extends(extension) => participant.append(extension).unwrap(),
+        other => panic!("{other:?}"),
+    };
+}
+
+/// Gives whoever accuses what it needs of the hub's list, and counts how often it asked.
+fn accuse(hub: &TestHub, ask: impl Fn(&Excerpt) -> Accusation) -> (Result<Evidence, String>, usize) {
+    let mut excerpt = Excerpt::new();
+    for asked in 0.. {
+        let found = match ask(&excerpt) {
+            Accusation::Proof(evidence) => return (Ok(evidence), asked),
+            Accusation::Unprovable(why) => return (Err(why.to_string()), asked),
+            Accusation::Needs(Need::Event(id)) => hub.list.iter().find(|event| *event.id() == id),
+            Accusation::Needs(Need::After(id)) => {
+                hub.list.iter().find(|event| event.prev_events().contains(&id))
+            }
+        };
+        let Some(found) = found else { return (Err("not listed".to_owned()), asked) };
+        excerpt.insert(found.clone());
+    }
+    unreachable!()
+}
+
+/// The hub seals an event from scratch, whatever its contents and hashes.
+fn seal_by_hand(hub: &TestHub, mut event: Object) -> Object {
+    let hash = hash::pdu_content_hash(&event);
+    event["hashes"]["sha256"] = json!(crate::base64::encode(&hash));
+    let key = key(&hub.name);
+    let signed = hash::signing_bytes(&event, &hub.version.redaction);
+    event["signatures"]["hub.example"] = json!({key.id().as_str(): key.sign(&signed).to_base64()});
+    event
+}
+
+#[test]
+fn a_fork_is_proved_with_the_event_that_is_listed() {
+    let (mut hub, mut participant) = pair();
+    let prev = head(&hub);
+    let listed = hub.message(ALICE).unwrap();
+    follow(&mut participant, &listed);
+    let other = after(&hub, hub.draft(BOB, "m.room.message", None, json!({"body": "psst"})), &prev);
+    let verdict = rejected(participant.judge(other, true));
+    assert!(matches!(
+        participant.accuse(&verdict, &Excerpt::new()),
+        Accusation::Needs(Need::After(id)) if id == prev
+    ));
+    let (evidence, asked) = accuse(&hub, |excerpt| participant.accuse(&verdict, excerpt));
+    assert_eq!(asked, 1);
+    let proved = judged(&evidence.unwrap()).unwrap();
+    assert_eq!(proved.rule(), RoomRule::Fork.into());
+    let events = [listed.id().clone(), verdict.event.id().clone()];
+    assert_eq!(proved.fault, Fault::Fork { after: Some(prev.clone()), events: events.clone() });
+    let [one, two] = &events;
+    assert_eq!(
+        proved.to_string(),
+        format!(
+            "hub.example, the hub of !room:hub.example, sealed {one} and {two}, which both follow {prev}"
+        )
+    );
+}
+
+#[test]
+fn a_second_beginning_is_a_fork() {
+    let (hub, participant) = pair();
+    let create = hub.draft(ALICE, "m.room.create", Some(""), json!({"room_version": "I.1", "again": 1}));
+    let verdict = rejected(participant.judge(forge(&hub, create, &[], &[]), false));
+    let (evidence, _) = accuse(&hub, |excerpt| participant.accuse(&verdict, excerpt));
+    let proved = judged(&evidence.unwrap()).unwrap();
+    assert!(matches!(proved.fault, Fault::Fork { after: None, .. }));
+    assert!(proved.to_string().contains("began the room twice"));
+}
+
+/// The hub seals Bob's invite of Dave and asks Dave's server; a message comes first; it seals the invite anew.
+fn overtaken_invite(hub: &mut TestHub) -> (RoomEvent, RoomEvent) {
+    let dave = user("@dave:d.example");
+    let lpdu =
+        hub.lpdu(Draft::member(hub.hub.room().id().clone(), &user(BOB), &dave, Membership::Invite, TS));
+    let seal = |hub: &TestHub| {
+        let lpdu = Lpdu::parse(&lpdu.bytes, &hub.version).unwrap().verify(&ring()).unwrap();
+        let authorised = hub.hub.authorise(Proposal::of_lpdu(lpdu)).unwrap();
+        authorised.seal(&hub.name, &key(&hub.name), &hub.version, INVITE_RESERVE).unwrap()
+    };
+    let given_up = seal(hub).event().clone();
+    hub.message(ALICE).unwrap();
+    let again = seal(hub);
+    let again = hub.append(again);
+    (given_up, (*again).clone())
+}
+
+#[test]
+fn an_invite_that_was_overtaken_accuses_nobody() {
+    let (mut hub, mut participant) = pair();
+    let (given_up, again) = overtaken_invite(&mut hub);
+    hub.message(ALICE).unwrap();
+    let create = (*hub.list[0]).clone();
+    let message = &hub.list[hub.list.len() - 3];
+    assert_eq!(given_up.prev_events(), message.prev_events());
+    assert_eq!(given_up.lpdu_id(), again.lpdu_id());
+    for evidence in [
+        Evidence::fork(&create, message, &given_up, hub.list.iter().map(|event| &**event)),
+        Evidence::sealed_twice(&create, &again, &given_up, hub.list.iter().map(|event| &**event)),
+    ] {
+        let error = judged(&evidence).unwrap_err();
+        assert!(matches!(error, EvidenceError::Tentative(id) if id == *given_up.id()));
+    }
+    // Nor does a participant that got both hold it against the hub.
+    follow(&mut participant, message);
+    let verdict = rejected(participant.judge(pdu(&given_up), true));
+    let (evidence, _) = accuse(&hub, |excerpt| participant.accuse(&verdict, excerpt));
+    assert_eq!(evidence.unwrap_err(), "not listed");
+
+    // If the hub goes on from it, it was listed.
+    let next = after(&hub, hub.draft(ALICE, "m.room.message", None, json!({})), given_up.id());
+    let next = next.into_event();
+    for (evidence, rule) in [
+        (Evidence::fork(&create, message, &given_up, [&next]), RoomRule::Fork),
+        (
+            Evidence::sealed_twice(&create, &given_up, &again, [&next, hub.list.last().unwrap()]),
+            RoomRule::SealedTwice,
+        ),
+    ] {
+        assert_eq!(judged(&evidence).unwrap().rule(), rule.into());
+    }
+    let refusal = crate::auth::Refusal::new(RoomRule::UnknownPredecessor, crate::auth::Because::Nothing);
+    participant.keep(Rejected { event: next, refusal });
+    let (evidence, _) = accuse(&hub, |excerpt| participant.accuse(&verdict, excerpt));
+    assert_eq!(judged(&evidence.unwrap()).unwrap().rule(), RoomRule::Fork.into());
+}
+
+#[test]
+fn an_lpdu_that_is_sealed_twice() {
+    let (mut hub, participant) = pair();
+    let lpdu = hub.lpdu(hub.draft(BOB, "m.room.message", None, json!({"body": "once"})));
+    let proposal =
+        || Proposal::of_lpdu(Lpdu::parse(&lpdu.bytes, &hub.version).unwrap().verify(&ring()).unwrap());
+    let (first, second) = (proposal(), proposal());
+    let (first, second) = (hub.accept(first).unwrap(), hub.accept(second).unwrap());
+    let (evidence, asked) =
+        accuse(&hub, |excerpt| participant.accuse_of_sealing_twice(&second, &first, excerpt));
+    assert_eq!(asked, 0);
+    let proved = judged(&evidence.unwrap()).unwrap();
+    assert_eq!(proved.rule(), RoomRule::SealedTwice.into());
+    assert!(matches!(&proved.fault, Fault::SealedTwice { lpdu: id, .. } if *id == lpdu.id));
+    let other = hub.message(BOB).unwrap();
+    let error = judged(&Evidence::sealed_twice(&hub.list[0], &first, &other, [])).unwrap_err();
+    assert!(matches!(error, EvidenceError::OtherLpdus));
+    let error = judged(&Evidence::sealed_twice(&hub.list[0], &first, &first, [])).unwrap_err();
+    assert!(matches!(error, EvidenceError::SameEvent(_)));
+}
+
+#[test]
+fn contents_that_the_hub_changed_are_told_from_those_that_others_changed() {
+    let (mut hub, _) = pair();
+    let message = hub.message(BOB).unwrap();
+    let create = (*hub.list[0]).clone();
+    let mut changed = message.event().as_object().clone();
+    changed["content"]["body"] = json!("something else");
+
+    // Changed on the way: the hub's own hash does not match either.
+    let error = judged(&Evidence::altered(&create, changed.clone())).unwrap_err();
+    assert!(matches!(error, EvidenceError::NotAltered(_, "the hub has not hashed these contents")));
+    // Not changed at all.
+    let error = judged(&Evidence::altered(&create, message.event().as_object().clone())).unwrap_err();
+    assert!(matches!(error, EvidenceError::NotAltered(_, "its sender has hashed these contents")));
+    // Sealed redacted, because the sender's hash was wrong.
+    let mut redacted = message.event().as_object().clone();
+    redacted["content"]["body"] = json!("x");
+    redact(&mut redacted, &hub.version.redaction);
+    let error = judged(&Evidence::altered(&create, seal_by_hand(&hub, redacted))).unwrap_err();
+    assert!(matches!(error, EvidenceError::NotAltered(_, "the hub sealed the redacted copy")));
+    // The hub's own.
+    let own = hub.message(ALICE).unwrap();
+    let error = judged(&Evidence::altered(&create, own.event().as_object().clone())).unwrap_err();
+    assert!(matches!(error, EvidenceError::NotAltered(_, "it is the hub's own")));
+
+    let proved = judged(&Evidence::altered(&create, seal_by_hand(&hub, changed))).unwrap();
+    assert_eq!(proved.rule(), RoomRule::Altered.into());
+    assert!(proved.to_string().ends_with("with contents that b.example has not hashed"));
+}
+
+/// What is wrong with an event, as the participant says and as a third party finds.
+fn forbidden(hub: &TestHub, participant: &Participant, pdu: VerifiedPdu) -> Rule {
+    let verdict = rejected(participant.judge(pdu, false));
+    let (evidence, asked) = accuse(hub, |excerpt| participant.accuse(&verdict, excerpt));
+    let evidence = evidence.unwrap();
+    assert_eq!((evidence.claim(), asked), (Claim::Forbidden, 0));
+    let proved = judged(&evidence).unwrap();
+    assert_eq!(proved.rule(), verdict.refusal.rule);
+    assert_eq!(proved.events(), [verdict.event.id().clone()]);
+    proved.rule()
+}
+
+#[test]
+fn an_event_that_its_citations_do_not_allow() {
+    let (hub, participant) = pair();
+    let next = |draft: Draft| after(&hub, draft, &head(&hub));
+    let member = |sender: &str, target: &str, membership| {
+        Draft::member(hub.hub.room().id().clone(), &user(sender), &user(target), membership, TS)
+    };
+    for (draft, rule) in [
+        (hub.draft(CAROL, "m.room.message", None, json!({})), AuthRule::SenderNotJoined),
+        (hub.draft(BOB, "m.room.name", Some(""), json!({})), AuthRule::SendLevel),
+        (hub.draft(ALICE, "m.room.name", Some(BOB), json!({})), AuthRule::StateKeyOwner),
+        (hub.draft(ALICE, "m.room.create", Some(""), json!({})), AuthRule::CreateHasPrevEvents),
+        (member(BOB, ALICE, Membership::Ban), AuthRule::BanOtherwise),
+        (member(CAROL, CAROL, Membership::Leave), AuthRule::LeaveSelf),
+        (hub.draft(ALICE, "m.room.power_levels", Some(""), json!({"ban": "x"})), AuthRule::LevelNotInteger),
+    ] {
+        assert_eq!(forbidden(&hub, &participant, next(draft)), rule.into());
+    }
+}
+
+#[test]
+fn an_event_that_cites_what_it_may_not() {
+    let (mut hub, mut participant) = pair();
+    let join = |n: usize| hub.list[n].id().clone();
+    let (create, alice, rules, bob) = (join(0), join(1), join(2), join(3));
+    let again = hub.event(BOB, "m.room.member", Some(BOB), json!({"membership": "join", "n": 1})).unwrap();
+    follow(&mut participant, &again);
+    let message = |cited: &[EventId]| {
+        forge(&hub, hub.draft(BOB, "m.room.message", None, json!({})), cited, &[head(&hub)])
+    };
+    for (cited, rule) in [
+        (vec![again.id().clone()], AuthRule::CitedNoCreate),
+        (vec![create.clone(), again.id().clone(), rules], AuthRule::CitedWrongly),
+        (vec![create.clone(), again.id().clone(), alice], AuthRule::CitedWrongly),
+        (vec![create.clone(), again.id().clone(), again.id().clone()], AuthRule::CitedTwice),
+        (vec![create.clone(), again.id().clone(), bob.clone()], AuthRule::CitedTwice),
+    ] {
+        assert_eq!(forbidden(&hub, &participant, message(&cited)), rule.into(), "{cited:?}");
+    }
+    // Without its sender's membership it is not allowed, and so does not show that it should have cited it.
+    let verdict = rejected(participant.judge(message(std::slice::from_ref(&create)), false));
+    let (evidence, _) = accuse(&hub, |excerpt| participant.accuse(&verdict, excerpt));
+    assert_eq!(judged(&evidence.unwrap()).unwrap().rule(), AuthRule::SenderNotJoined.into());
+    // Without a predecessor, or with two, it has no place.
+    let lost = |prev: &[EventId]| {
+        forge(&hub, hub.draft(BOB, "m.room.message", None, json!({})), std::slice::from_ref(&create), prev)
+    };
+    for prev in [vec![], vec![bob, head(&hub)]] {
+        assert_eq!(forbidden(&hub, &participant, lost(&prev)), RoomRule::Predecessors.into());
+    }
+}
+
+#[test]
+fn an_event_that_passes_over_the_state_before_it() {
+    let (mut hub, mut participant) = pair();
+    let name = hub.draft(BOB, "m.room.name", Some(""), json!({"name": "x"}));
+    let levels = |bob: i64| json!({"users": {ALICE: 100, BOB: bob}});
+    let old = hub.event(ALICE, "m.room.power_levels", Some(""), levels(50)).unwrap();
+    follow(&mut participant, &old);
+    let stale = cites(&hub, &name);
+    let new = hub.event(ALICE, "m.room.power_levels", Some(""), levels(0)).unwrap();
+    follow(&mut participant, &new);
+    for _ in 0..3 {
+        let message = hub.message(BOB).unwrap();
+        follow(&mut participant, &message);
+    }
+    let bad = forge(&hub, name, &stale, &[head(&hub)]);
+    let verdict = rejected(participant.judge(bad, false));
+    assert_eq!(verdict.refusal.rule, AuthRule::CitedWrongly.into());
+    let (evidence, asked) = accuse(&hub, |excerpt| participant.accuse(&verdict, excerpt));
+    let evidence = evidence.unwrap();
+    assert_eq!((evidence.claim(), asked), (Claim::IgnoredState, 3));
+    let proved = judged(&evidence).unwrap();
+    let (event, state) = (verdict.event.id().clone(), new.id().clone());
+    assert_eq!(proved.fault, Fault::IgnoredState { event, state });
+    assert_eq!(proved.rule(), AuthRule::CitedWrongly.into());
+
+    let (create, path) = (&hub.list[0], &hub.list[4..]);
+    let shown = |path: &[std::sync::Arc<RoomEvent>]| {
+        judged(&Evidence::ignored_state(create, &verdict.event, path.iter().map(|event| &**event)))
+    };
+    assert!(shown(&path[1..]).is_ok());
+    assert!(matches!(shown(path), Err(EvidenceError::Cited(id)) if id == *old.id()));
+    assert!(matches!(shown(&path[2..]), Err(EvidenceError::NotSelected(_))));
+    assert!(matches!(shown(&[]), Err(EvidenceError::Broken(_))));
+    assert!(matches!(shown(&path[1..4]), Err(EvidenceError::Broken(_))));
+    assert!(matches!(shown(&hub.list), Err(EvidenceError::NotSelected(_))));
+    let name = hub.event(ALICE, "m.room.name", Some(""), json!({})).unwrap();
+    let path = [&**hub.list.last().unwrap()];
+    assert!(matches!(
+        judged(&Evidence::ignored_state(&hub.list[0], &name, path)),
+        Err(EvidenceError::Broken(_))
+    ));
+}
+
+#[test]
+fn state_that_was_replaced_need_not_be_cited() {
+    let (mut hub, _) = pair();
+    let levels = |n: i64| json!({"users": {ALICE: 100}, "n": n});
+    let from = hub.list.len();
+    for n in 0..3 {
+        hub.event(ALICE, "m.room.power_levels", Some(""), levels(n)).unwrap();
+    }
+    let message = hub.message(BOB).unwrap();
+    let path = hub.list[from..hub.list.len() - 1].iter().map(|event| &**event);
+    let error = judged(&Evidence::ignored_state(&hub.list[0], &message, path)).unwrap_err();
+    assert!(matches!(error, EvidenceError::Replaced(old, new)
+        if old == *hub.list[from].id() && new == *hub.list[from + 1].id()));
+}
+
+#[test]
+fn what_builds_on_a_rejected_event_is_no_fault_of_its_own() {
+    let (hub, mut participant) = pair();
+    let levels = hub.draft(BOB, "m.room.power_levels", Some(""), json!({"users": {BOB: 100}}));
+    let bad = after(&hub, levels, &head(&hub));
+    let bad_id = bad.event().id().clone();
+    participant.keep(rejected(participant.judge(bad, false)));
+    // By the hub's list Bob may do this now, and it cites what that list says.
+    let name = hub.draft(BOB, "m.room.name", Some(""), json!({"name": "x"}));
+    let cited = [hub.list[0].id().clone(), bad_id.clone(), hub.list[3].id().clone()];
+    let verdict = rejected(participant.judge(forge(&hub, name, &cited, &[bad_id]), false));
+    assert!(matches!(participant.accuse(&verdict, &Excerpt::new()), Accusation::Unprovable(_)));
+    let bad = participant.rejected().next().unwrap();
+    assert!(matches!(participant.accuse(bad, &Excerpt::new()), Accusation::Proof(_)));
+}
+
+#[test]
+fn a_knock_is_judged_without_the_join_rules_it_need_not_cite() {
+    let (hub, participant) = pair();
+    let knock = |sender: &str, target: &str| {
+        let id = hub.hub.room().id().clone();
+        Draft::member(id, &user(sender), &user(target), Membership::Knock, TS)
+    };
+    let made = |draft: Draft| {
+        let verdict = rejected(participant.judge(after(&hub, draft, &head(&hub)), false));
+        assert_eq!(verdict.refusal.rule, AuthRule::KnockJoinRule.into());
+        accuse(&hub, |excerpt| participant.accuse(&verdict, excerpt)).0
+    };
+    // The room is public, which nothing that the event cites says.
+    assert!(made(knock(CAROL, CAROL)).is_err());
+    for (draft, rule) in
+        [(knock(BOB, CAROL), AuthRule::KnockNotSelf), (knock(BOB, BOB), AuthRule::KnockOtherwise)]
+    {
+        assert_eq!(judged(&made(draft).unwrap()).unwrap().rule(), rule.into());
+    }
+}
+
+#[test]
+fn what_the_hub_has_not_signed_accuses_nobody() {
+    let (hub, participant) = pair();
+    let other = TestHub { name: server("d.example"), ..TestHub::new(json!({})) };
+    let draft = hub.draft(BOB, "m.room.message", None, json!({}));
+    let foreign = forge(&other, draft, &[], &[head(&hub)]);
+    let verdict = rejected(participant.judge(foreign.clone(), false));
+    let accusation = participant.accuse(&verdict, &Excerpt::new());
+    assert!(matches!(accusation, Accusation::Unprovable(Unprovable::Rule(_))));
+    let error = judged(&Evidence::forbidden(&hub.list[0], foreign.event(), [])).unwrap_err();
+    assert!(matches!(error, EvidenceError::OtherHub { sealer, .. } if sealer == "d.example"));
+    // An event of the event graph, passed on by the hub without its seal.
+    let unsealed = hub.draft(BOB, "m.room.message", None, json!({})).into_event(&hub.version).unwrap();
+    let unsealed = signed_by(unsealed, "b.example", &hub, &[head(&hub)]);
+    let verdict = rejected(participant.judge(pdu_of(&canonical::object_to_vec(&unsealed)), false));
+    assert_eq!(verdict.refusal.rule, AuthRule::CitedNoCreate.into());
+    assert!(matches!(participant.accuse(&verdict, &Excerpt::new()), Accusation::Unprovable(_)));
+}
+
+fn signed_by(mut event: Event, name: &str, hub: &TestHub, prev: &[EventId]) -> Object {
+    event.set_place(&[], prev);
+    event.set_content_hash(&hash::pdu_content_hash(event.as_object()));
+    let key = key(&server(name));
+    let bytes = hash::signing_bytes(event.as_object(), &hub.version.redaction);
+    event.set_signature(&server(name), json!({key.id().as_str(): key.sign(&bytes).to_base64()}));
+    event.as_object().clone()
+}
+
+/// A room with something of everything, and everything that its honest hub signed, listed or not.
+fn honest_room() -> (TestHub, Vec<RoomEvent>) {
+    let (mut hub, _) = pair();
+    hub.event(ALICE, "m.room.power_levels", Some(""), json!({"users": {ALICE: 100, BOB: 50}})).unwrap();
+    let (given_up, _) = overtaken_invite(&mut hub);
+    hub.event(BOB, "m.room.name", Some(""), json!({"name": "x"})).unwrap();
+    hub.member("@dave:d.example", "@dave:d.example", "join").unwrap();
+    hub.member(ALICE, BOB, "ban").unwrap();
+    hub.event(ALICE, "m.room.join_rules", Some(""), json!({"join_rule": "knock"})).unwrap();
+    hub.member(CAROL, CAROL, "knock").unwrap();
+    hub.member(ALICE, CAROL, "invite").unwrap();
+    hub.member(CAROL, CAROL, "join").unwrap();
+    hub.message(CAROL).unwrap();
+    let mut all: Vec<RoomEvent> = hub.list.iter().map(|event| (**event).clone()).collect();
+    all.push(given_up);
+    (hub, all)
+}
+
+#[test]
+fn nothing_that_an_honest_hub_signs_accuses_it() {
+    let (hub, all) = honest_room();
+    let create = &hub.list[0];
+    let never = |evidence: &Evidence| {
+        if let Ok(proved) = judged(evidence) {
+            panic!("{proved}");
+        }
+    };
+    for one in &all {
+        never(&Evidence::altered(create, one.event().as_object().clone()));
+        let cited = |event: &RoomEvent| {
+            all.iter().filter(|other| event.auth_events().contains(other.id())).cloned().collect::<Vec<_>>()
+        };
+        never(&Evidence::forbidden(create, one, &cited(one)));
+        never(&Evidence::forbidden(create, one, []));
+        for other in &all {
+            never(&Evidence::fork(create, one, other, &all));
+            never(&Evidence::sealed_twice(create, one, other, &all));
+            never(&Evidence::forbidden(create, one, &cited(other)));
+        }
+        for from in 0..hub.list.len() {
+            for to in from..=hub.list.len() {
+                never(&Evidence::ignored_state(create, one, hub.list[from..to].iter().map(|event| &**event)));
+            }
+        }
+        // A redacted copy of everything shows no more.
+        let bare = |event: &RoomEvent| {
+            let mut object = event.event().as_object().clone();
+            redact(&mut object, &hub.version.redaction);
+            Pdu::from_object(object, &hub.version).unwrap().event().clone()
+        };
+        let cited: Vec<_> = cited(one).iter().map(bare).collect();
+        never(&Evidence::forbidden(create, &bare(one), &cited));
+        never(&Evidence::altered(create, bare(one).event().as_object().clone()));
+    }
+}
+
+#[test]
+fn evidence_that_was_tampered_with_proves_nothing() {
+    let (mut hub, participant) = pair();
+    let draft = hub.draft(BOB, "m.room.name", Some(""), json!({}));
+    let verdict = rejected(participant.judge(after(&hub, draft, &head(&hub)), false));
+    let Accusation::Proof(good) = participant.accuse(&verdict, &Excerpt::new()) else { panic!("a proof") };
+    assert!(judged(&good).is_ok());
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut json = good.to_json();
+        change(&mut json);
+        Evidence::from_json(json).unwrap().verify(&RoomVersions::lm_04(), &hub_key()).unwrap_err()
+    };
+    use EvidenceError as E;
+    assert!(matches!(with(&|e| e["events"][0]["state_key"] = json!("x")), E::Signature { .. }));
+    assert!(matches!(with(&|e| e["events"][0]["origin_server_ts"] = json!(1)), E::Signature { .. }));
+    assert!(matches!(with(&|e| e["events"][0]["room_id"] = json!("!x:hub.example")), E::OtherRoom(_)));
+    assert!(matches!(with(&|e| e["events"][0]["hub_server"] = json!("x")), E::OtherHub { .. }));
+    assert!(matches!(with(&|e| e["events"][0]["signatures"] = json!({})), E::Signature { .. }));
+    assert!(matches!(with(&|e| e["events"] = json!([])), E::Count { expected: 1, found: 0 }));
+    assert!(matches!(with(&|e| e["support"] = json!([])), E::Lacks(_)));
+    assert!(matches!(with(&|e| e["support"][1]["sender"] = json!("@mallory:b.example")), E::Stray(_)));
+    assert!(matches!(with(&|e| e["create"]["content"]["x"] = json!(1)), E::Signature { .. }));
+    assert!(matches!(with(&|e| e["create"]["content"]["room_version"] = json!("x")), E::Version));
+    assert!(matches!(with(&|e| e["create"] = e["support"][1].clone()), E::Version));
+    assert!(matches!(with(&|e| e["events"][0] = json!({})), E::Shape(_)));
+    // The sender's signature is not needed: what the hub signed is enough, and nobody else's key.
+    let mut json = good.to_json();
+    json["events"][0]["signatures"].as_object_mut().unwrap().remove("b.example");
+    assert!(Evidence::from_json(json).unwrap().verify(&RoomVersions::lm_04(), &hub_key()).is_ok());
+    // Nothing is proved to somebody who has no key of the hub, or another one.
+    let error = good.verify(&RoomVersions::lm_04(), &ServerKeyRing::new()).unwrap_err();
+    assert!(matches!(error, E::Signature { .. }));
+    let mut other = ServerKeyRing::new();
+    let key = key(&server("d.example"));
+    other.insert(&hub.name, key.id(), key.verify_key(), i64::MAX);
+    assert!(matches!(good.verify(&RoomVersions::lm_04(), &other), Err(E::Signature { .. })));
+    // An allowed event stays allowed.
+    let message = hub.message(BOB).unwrap();
+    let cited = hub.list.iter().filter(|event| message.auth_events().contains(event.id()));
+    let error =
+        judged(&Evidence::forbidden(&hub.list[0], &message, cited.map(|event| &**event))).unwrap_err();
+    assert!(matches!(error, E::Allowed(rule) if rule == AuthRule::Allowed.into()));
+}
+
+#[test]
+fn documents_that_are_no_evidence() {
+    let object =
+        json!({"kind": KIND, "format": FORMAT, "claim": "fork", "create": {}, "events": [], "support": []});
+    assert!(Evidence::from_json(object.clone()).is_ok());
+    let with = |field: &str, value: Value| {
+        let mut object = object.clone();
+        object[field] = value;
+        Evidence::from_json(object).unwrap_err()
+    };
+    assert!(matches!(with("kind", json!("x")), DocumentError::Kind));
+    assert!(matches!(with("format", json!(2)), DocumentError::Format));
+    assert!(matches!(with("claim", json!("x")), DocumentError::Claim));
+    assert!(matches!(with("create", json!([])), DocumentError::Field("create")));
+    assert!(matches!(with("events", json!([1])), DocumentError::Field("events")));
+    assert!(matches!(with("support", Value::Null), DocumentError::Field("support")));
+    assert!(matches!(Evidence::parse(b"[]"), Err(DocumentError::Kind)));
+    assert!(matches!(Evidence::parse(br#"{"a":1,"a":2}"#), Err(DocumentError::Json(_))));
+}
+
+#[test]
+fn events_of_other_rooms_and_other_beginnings_are_told_apart() {
+    let (hub, participant) = pair();
+    let create = &hub.list[0];
+    let elsewhere = |draft: Draft| {
+        let room_id = crate::id::RoomId::parse("!other:hub.example").unwrap();
+        forge(&hub, Draft { room_id, ..draft }, &[], &[head(&hub)]).into_event()
+    };
+    let message = hub.draft(BOB, "m.room.message", None, json!({}));
+
+    // A membership of another room is cited.
+    let foreign = elsewhere(hub.draft(BOB, "m.room.member", Some(BOB), json!({"membership": "join"})));
+    let cited = [create.id().clone(), foreign.id().clone()];
+    let verdict = rejected(participant.judge(forge(&hub, message.clone(), &cited, &[head(&hub)]), false));
+    let needs = participant.accuse(&verdict, &Excerpt::new());
+    assert!(matches!(needs, Accusation::Needs(Need::Event(id)) if id == *foreign.id()));
+    let mut excerpt = Excerpt::new();
+    excerpt.insert(foreign.clone().into());
+    let Accusation::Proof(evidence) = participant.accuse(&verdict, &excerpt) else { panic!("a proof") };
+    assert_eq!(evidence.claim(), Claim::Forbidden);
+    assert_eq!(judged(&evidence).unwrap().rule(), AuthRule::CitedWrongly.into());
+
+    // State of another room is not passed over.
+    let foreign = elsewhere(hub.draft(ALICE, "m.room.power_levels", Some(""), json!({})));
+    let next = forge(&hub, message.clone(), &[], &[foreign.id().clone()]);
+    let error = judged(&Evidence::ignored_state(create, next.event(), [&foreign])).unwrap_err();
+    assert!(matches!(error, EvidenceError::OtherRoom(id) if id == *foreign.id()));
+
+    // A second beginning is a fault of its own, and not this one.
+    let again = hub.draft(ALICE, "m.room.create", Some(""), json!({"room_version": "I.1", "again": 1}));
+    let again = forge(&hub, again, &[], &[]).into_event();
+    let cited = [again.id().clone()];
+    let next = forge(&hub, message, &cited, &[head(&hub)]);
+    for evidence in
+        [Evidence::forbidden(create, next.event(), [&again]), Evidence::forbidden(create, &again, [])]
+    {
+        let error = judged(&evidence).unwrap_err();
+        assert!(matches!(error, EvidenceError::OtherCreate(id) if id == *again.id()));
+    }
+}
+
+#[test]
+fn redacted_copies_count_where_redaction_keeps_what_the_rules_read() {
+    use crate::version::{Keep, RedactionRules, RoomVersion};
+    let (mut hub, _) = pair();
+    let prev = head(&hub);
+    let other = hub.event(BOB, "m.room.member", Some(BOB), json!({"membership": "join", "n": 1})).unwrap();
+    let member =
+        after(&hub, hub.draft(BOB, "m.room.member", Some(BOB), json!({"membership": "join"})), &prev);
+    let fork = Evidence::fork(&hub.list[0], &other, member.event(), []);
+    let rules = RedactionRules { content: &[("m.room.create", Keep::All)], ..hub.version.redaction };
+    let keeps_less = std::sync::Arc::new(RoomVersion { redaction: rules, ..(*hub.version).clone() });
+    let examine = |evidence: &Evidence, version| evidence.examine(&hub.list[0], version, |_, _| Ok(()));
+    for version in [&hub.version, &keeps_less] {
+        assert!(examine(&fork, version).is_ok());
+    }
+    let mut bare = fork;
+    for event in &mut bare.events {
+        redact(event, &hub.version.redaction);
+        event["content"] = json!({"membership": "join"});
+    }
+    bare.events[0]["hashes"]["sha256"] = json!("x");
+    assert!(examine(&bare, &hub.version).is_ok());
+    let error = examine(&bare, &keeps_less).unwrap_err();
+    assert!(matches!(error, EvidenceError::Redacted(_)));
+}
