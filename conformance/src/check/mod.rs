@@ -1,9 +1,11 @@
-//! Checking events, LPDUs and whole rooms without any server.
+//! Checking events, LPDUs, whole rooms and evidence without any server.
 
 mod event;
+mod evidence;
 mod room;
 
 use mimi_linearized::json::strict::{self, JsonError};
+use mimi_linearized::participant::evidence::{self as proof, DocumentError};
 use mimi_linearized::signing::{ServerKeyRing, ServerKeys, ServerKeysError};
 use serde::Serialize;
 use serde_json::Value;
@@ -12,7 +14,8 @@ use serde_json::Value;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
-    /// Whatever it looks like: a list is a room, an object with `auth_events` an event, any other an LPDU
+    /// Whatever it looks like: a list is a room, an object with `auth_events` an event, one that says so is evidence,
+    /// and any other an LPDU
     Auto,
     /// A whole event, as a hub made it
     Event,
@@ -20,6 +23,8 @@ pub(crate) enum Kind {
     Lpdu,
     /// A room: the list of its events from m.room.create on
     Room,
+    /// Evidence that a hub misbehaved, as a participant makes it
+    Evidence,
 }
 
 /// How bad something is.
@@ -94,6 +99,12 @@ pub(crate) enum CheckError {
     /// A room cannot be checked without keys.
     #[error("a room cannot be checked without --keys: its events are signed by several servers")]
     RoomWithoutKeys,
+    /// Evidence cannot be checked without keys.
+    #[error("evidence cannot be checked without --keys: those of the hub are needed")]
+    EvidenceWithoutKeys,
+    /// The document is no evidence.
+    #[error("{0}")]
+    Evidence(#[source] DocumentError),
     /// The document is not what it is said to be.
     #[error("{0}")]
     Form(&'static str),
@@ -119,6 +130,9 @@ pub(crate) fn check(bytes: &[u8], kind: Kind, keys: Option<&ServerKeyRing>) -> R
     };
     let kind = match (kind, &value) {
         (Kind::Auto, Value::Array(_)) => Kind::Room,
+        (Kind::Auto, Value::Object(object)) if object.get("kind") == Some(&Value::from(proof::KIND)) => {
+            Kind::Evidence
+        }
         (Kind::Auto, Value::Object(object)) if object.contains_key("events") => Kind::Room,
         (Kind::Auto, Value::Object(object)) if object.contains_key("auth_events") => Kind::Event,
         (Kind::Auto, Value::Object(_)) => Kind::Lpdu,
@@ -133,6 +147,7 @@ pub(crate) fn check(bytes: &[u8], kind: Kind, keys: Option<&ServerKeyRing>) -> R
             Some(Value::Array(events)) => room::check(events, keys.ok_or(CheckError::RoomWithoutKeys)?),
             _ => Err(CheckError::Form("a room is an array of events, from m.room.create on")),
         },
+        (Kind::Evidence, value) => evidence::check(value, keys.ok_or(CheckError::EvidenceWithoutKeys)?),
         (Kind::Event, Value::Object(object)) => Ok(event::check_pdu(&object, keys)),
         (Kind::Lpdu, Value::Object(object)) => Ok(event::check_lpdu(&object, keys)),
         (Kind::Room, _) => Err(CheckError::Form("a room is an array of events, from m.room.create on")),

@@ -184,3 +184,52 @@ fn documents_that_are_nothing_of_the_kind() {
     assert!(matches!(read_keys(b"{}"), Err(CheckError::KeysForm)));
     assert!(matches!(read_keys(b"[{}]"), Err(CheckError::Key { index: 0, .. })));
 }
+
+/// A hub begins one room twice.
+fn evidence() -> Value {
+    let versions = RoomVersions::lm_04();
+    let hub = server("hub.example");
+    let alice = UserId::new("alice", &hub).unwrap();
+    let create = |creator: &str| {
+        let draft = Draft {
+            room_id: RoomId::parse("!room:hub.example").unwrap(),
+            kind: "m.room.create".to_owned(),
+            state_key: Some(String::new()),
+            sender: alice.clone(),
+            content: json!({"room_version": "I.1", "x": creator}).as_object().unwrap().clone(),
+            origin_server_ts: TS,
+        };
+        let proposal = Proposal::of_own(draft, versions.default_version()).unwrap();
+        let (authorised, version) = Hub::authorise_create(proposal, &versions).unwrap();
+        authorised.seal(&hub, &key(1), &version, 0).unwrap().event().clone()
+    };
+    let (one, other) = (create("one"), create("other"));
+    mimi_linearized::participant::Evidence::fork(&one, &one, &other, []).to_json()
+}
+
+#[test]
+fn evidence_is_explained_or_refused() {
+    let document = evidence();
+    let checked = check_one(&document);
+    assert!(checked.ok, "{checked:?}");
+    assert_eq!((checked.kind, checked.events), (Kind::Evidence, 2));
+    let remark = &checked.remarks[0];
+    assert!(
+        remark.what.starts_with("proved: hub.example, the hub of !room:hub.example, began the room twice")
+    );
+    assert_eq!((remark.rule.as_deref(), remark.requirement.as_deref()), (Some("room R13"), Some("R13")));
+
+    let mut spoilt = document.clone();
+    spoilt["events"][1]["origin_server_ts"] = json!(1);
+    let checked = check_one(&spoilt);
+    assert!(!checked.ok);
+    assert!(
+        checked.remarks[0].what.starts_with("the claim `fork` is not proved: that the hub sealed"),
+        "{checked:?}"
+    );
+
+    let result = check(document.to_string().as_bytes(), Kind::Auto, None);
+    assert!(matches!(result, Err(CheckError::EvidenceWithoutKeys)));
+    let result = check(b"{}", Kind::Evidence, Some(&ServerKeyRing::new()));
+    assert!(matches!(result, Err(CheckError::Evidence(_))));
+}

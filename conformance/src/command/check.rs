@@ -1,4 +1,4 @@
-//! `mimi check`: events, LPDUs and rooms, from a file or standard input.
+//! `mimi check`: events, LPDUs, rooms and evidence, from a file or standard input.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,22 @@ use crate::check::{Checked, Kind, Remark, Severity, check, read_keys};
 use crate::output::print;
 use crate::{FAILED, USAGE};
 
-/// Check an event, an LPDU or a whole room, without any server.
+/// Check an event, an LPDU, a whole room, or evidence against a hub, without any server.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A room is an array of its events in order, from m.room.create on, as GET /rooms/{room}/events of the control API gives
 it. The keys are an array of answers to GET /_matrix/key/v2/server; a key counts for an event whose origin_server_ts is
 not past the key's validity, whatever the date is today.
 
-Exit codes: 0 nothing is wrong; 1 something is; 2 the command line or the keys are wrong.
+Evidence is a document with which a participant proves that a hub misbehaved. It is checked from its own documents and
+the hub's keys; nothing else that the accuser says is believed.
 
-Example:
-  mimi check --kind room --keys keys.json room.json")]
+Exit codes: 0 nothing is wrong, or the evidence proves what it claims; 1 something is, or it does not; 2 the command
+line, the keys or the form of the document is wrong.
+
+Examples:
+  mimi check --kind room --keys keys.json room.json
+  mimi check --kind evidence --keys keys.json evidence.json")]
 pub(crate) struct CheckArguments {
     /// What the document is
     #[arg(long, value_enum, default_value_t = Kind::Auto)]
@@ -79,6 +84,7 @@ fn explain(checked: &Checked) -> String {
     let faults = checked.remarks.iter().filter(|remark| remark.severity == Severity::Fault).count();
     let what = match (checked.kind, checked.event_ids.as_slice()) {
         (Kind::Room, ids) => format!("{} of {} events", checked.events, ids.len()),
+        (Kind::Evidence, ids) => format!("evidence about {}", ids.join(" and ")),
         (_, [id]) => id.clone(),
         _ => "nothing".to_owned(),
     };
