@@ -116,7 +116,9 @@ impl Draft {
         let mut event = Event::check(object, version)?;
         let signing_bytes = hash::signing_bytes(event.as_object(), &version.redaction);
         let signature = signature_entry(key.id().as_str(), &key.sign(&signing_bytes));
-        event.object.insert("signatures".to_owned(), json!({server.as_str(): signature}));
+        event.body.change(|object| {
+            object.insert("signatures".to_owned(), json!({server.as_str(): signature}));
+        });
         let bytes: Arc<[u8]> = canonical::object_to_vec(event.as_object()).into();
         shape::event_fits(bytes.len(), &version.limits)?;
         Ok(OutgoingLpdu { id: EventId::from_reference_hash(&hash::sha256(&signing_bytes)), lpdu_hash, bytes })

@@ -1,12 +1,14 @@
 //! What every event has, with or without a place in a room.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 
+use super::body::Body;
 use super::hash::{self, Hash};
 use super::kind;
 use super::shape::{self, ShapeError};
+use crate::auth::Membership;
 use crate::id::{EventId, RoomId, ServerName, UserId};
 use crate::json::{Object, as_integer};
 use crate::version::RoomVersion;
@@ -14,7 +16,7 @@ use crate::version::RoomVersion;
 /// An event's fields, checked for shape (LM-04 §3.5). `content` is not: it may hold anything (LM-04 §3.5, `content`).
 #[derive(Debug, Clone)]
 pub struct Event {
-    pub(super) object: Object,
+    pub(super) body: Body,
     room_id: RoomId,
     kind: Box<str>,
     state_key: Option<Box<str>>,
@@ -22,6 +24,14 @@ pub struct Event {
     sender_server: ServerName,
     origin_server_ts: i64,
     hub_server: Option<ServerName>,
+}
+
+/// Names that are in memory already.
+pub(crate) trait Share {
+    /// This event id, or the one that is in memory already.
+    fn event_id(&self, id: &EventId) -> EventId;
+    /// This server name, or the one that is in memory already.
+    fn server(&self, name: &ServerName) -> ServerName;
 }
 
 /// What stands for `content` where there is none; no event that passed the shape check lacks it.
@@ -53,7 +63,8 @@ impl Event {
         };
         shape::object(&object, "content")?;
         let sender_server = sender.server();
-        Ok(Self { object, room_id, kind, state_key, sender, sender_server, origin_server_ts, hub_server })
+        let body = Body::new(object);
+        Ok(Self { body, room_id, kind, state_key, sender, sender_server, origin_server_ts, hub_server })
     }
 
     /// The room it is for.
@@ -101,7 +112,7 @@ impl Event {
     /// Its `content`.
     #[must_use]
     pub fn content(&self) -> &Object {
-        self.object.get("content").and_then(Value::as_object).unwrap_or(&EMPTY)
+        self.as_object().get("content").and_then(Value::as_object).unwrap_or(&EMPTY)
     }
 
     /// A string in its `content`.
@@ -113,43 +124,63 @@ impl Event {
     /// All its fields.
     #[must_use]
     pub fn as_object(&self) -> &Object {
-        &self.object
+        self.body.get()
     }
 
     /// Gives the event its place in a room, as its hub does (LM-04 §5.1).
     pub(crate) fn set_place(&mut self, auth_events: &[EventId], prev_events: &[EventId]) {
-        self.object.insert("auth_events".to_owned(), json!(auth_events));
-        self.object.insert("prev_events".to_owned(), json!(prev_events));
+        self.body.change(|object| {
+            object.insert("auth_events".to_owned(), json!(auth_events));
+            object.insert("prev_events".to_owned(), json!(prev_events));
+        });
     }
 
     /// Sets the content hash of the whole event; of other hashes only the LPDU's stays (LM-04 §9.1).
     pub(crate) fn set_content_hash(&mut self, hash: &Hash) {
-        let lpdu = self
-            .object
-            .get_mut("hashes")
-            .and_then(Value::as_object_mut)
-            .and_then(|hashes| hashes.remove("lpdu"));
-        let mut hashes = Object::new();
-        hashes.insert("sha256".to_owned(), hash::entry(hash));
-        if let Some(lpdu) = lpdu {
-            hashes.insert("lpdu".to_owned(), lpdu);
-        }
-        self.object.insert("hashes".to_owned(), Value::Object(hashes));
+        self.body.change(|object| {
+            let hashes = object.get_mut("hashes").and_then(Value::as_object_mut);
+            let lpdu = hashes.and_then(|hashes| hashes.remove("lpdu"));
+            let mut hashes = Object::new();
+            hashes.insert("sha256".to_owned(), hash::entry(hash));
+            if let Some(lpdu) = lpdu {
+                hashes.insert("lpdu".to_owned(), lpdu);
+            }
+            object.insert("hashes".to_owned(), Value::Object(hashes));
+        });
     }
 
     /// Sets what stands under a server's name in `signatures`.
     pub(crate) fn set_signature(&mut self, server: &ServerName, entry: Value) {
-        let signatures = self.object.entry("signatures").or_insert_with(|| Value::Object(Object::new()));
-        if let Value::Object(signatures) = signatures {
-            signatures.insert(server.to_string(), entry);
-        }
+        self.body.change(|object| {
+            let signatures = object.entry("signatures").or_insert_with(|| Value::Object(Object::new()));
+            if let Value::Object(signatures) = signatures {
+                signatures.insert(server.to_string(), entry);
+            }
+        });
     }
 
     /// Drops every signature but the sender's server's: no other counts before the hub's own (LM-04 §5.1 step 2).
     pub(crate) fn keep_only_sender_signature(&mut self) {
         let sender = self.sender_server.clone();
-        if let Some(Value::Object(signatures)) = self.object.get_mut("signatures") {
-            signatures.retain(|server, _| *server == *sender.as_str());
+        self.body.change(|object| {
+            if let Some(Value::Object(signatures)) = object.get_mut("signatures") {
+                signatures.retain(|server, _| *server == *sender.as_str());
+            }
+        });
+    }
+
+    /// The same event with its object left in its canonical JSON, and names that others have too shared with them.
+    pub(super) fn compact(&self, bytes: &Arc<[u8]>, room_id: &RoomId, share: &dyn Share) -> Self {
+        let membership = self.membership().and_then(Membership::parse);
+        Self {
+            body: Body::of_text(Arc::clone(bytes), membership),
+            room_id: if self.room_id == *room_id { room_id.clone() } else { self.room_id.clone() },
+            kind: self.kind.clone(),
+            state_key: self.state_key.clone(),
+            sender: self.sender.clone(),
+            sender_server: share.server(&self.sender_server),
+            origin_server_ts: self.origin_server_ts,
+            hub_server: self.hub_server.as_ref().map(|hub| share.server(hub)),
         }
     }
 
@@ -182,13 +213,16 @@ impl Event {
     /// Whether `signatures` has an entry of this server. Nothing is said of its being valid.
     #[must_use]
     pub fn is_signed_by(&self, server: &ServerName) -> bool {
-        let signatures = self.object.get("signatures").and_then(Value::as_object);
+        let signatures = self.as_object().get("signatures").and_then(Value::as_object);
         signatures.is_some_and(|signatures| signatures.contains_key(server.as_str()))
     }
 
     /// The `membership` that a membership event sets.
     #[must_use]
     pub fn membership(&self) -> Option<&str> {
+        if let Some(membership) = self.body.membership() {
+            return Some(membership.as_str());
+        }
         (*self.kind == *kind::MEMBER).then(|| self.content_str("membership")).flatten()
     }
 }

@@ -106,7 +106,7 @@ impl Lpdu {
         )?;
         let intact = !hashing.covers_lpdu() || is_intact(&event);
         if !intact {
-            redact(&mut event.object, &rules);
+            event.body.change(|object| redact(object, &rules));
         }
         Ok(VerifiedLpdu { event, id, redacted: !intact })
     }

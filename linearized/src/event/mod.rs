@@ -14,6 +14,7 @@
 //! An event is read once. Its canonical bytes are made once and are what is stored, sent and served; the bytes that
 //! are signed are the bytes whose hash is its id.
 
+mod body;
 mod draft;
 mod fields;
 pub mod hash;
@@ -27,6 +28,7 @@ mod stripped;
 
 pub use draft::{Draft, OutgoingLpdu};
 pub use fields::Event;
+pub(crate) use fields::Share;
 pub use incoming::{Incoming, peek_room_id, reference_id};
 pub use lpdu::{Lpdu, VerifiedLpdu};
 pub(crate) use pdu::needs_consent;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::fields::Share;
 use super::hash::{self, is_hash};
 use super::shape::{self, ShapeError};
 use super::{Event, redact};
-use crate::id::{EventId, ServerName};
+use crate::id::{EventId, RoomId, ServerName};
 use crate::json::{Object, canonical, strict};
 use crate::signing::{KeyRing, SignatureError, check_entity};
 use crate::version::{Hashing, HubSelection, RedactionRules, RoomVersion};
@@ -58,6 +59,25 @@ impl RoomEvent {
         &self.bytes
     }
 
+    /// The same event in less memory: its object stays in its canonical JSON until somebody asks for it, and names that
+    /// other events have too are shared with them.
+    pub(crate) fn compact(&self, room_id: &RoomId, share: &dyn Share) -> Self {
+        let ids = |ids: &[EventId]| ids.iter().map(|id| share.event_id(id)).collect();
+        Self {
+            event: self.event.compact(&self.bytes, room_id, share),
+            id: self.id.clone(),
+            auth_events: ids(&self.auth_events),
+            prev_events: ids(&self.prev_events),
+            lpdu_id: self.lpdu_id.clone(),
+            bytes: Arc::clone(&self.bytes),
+        }
+    }
+
+    /// Whether its object is in memory beside its canonical JSON.
+    pub(crate) fn is_parsed(&self) -> bool {
+        self.event.body.is_parsed()
+    }
+
     pub(super) fn from_record(bytes: &[u8], version: &RoomVersion) -> Result<Self, ShapeError> {
         Pdu::parse(bytes, version).map(|pdu| pdu.event)
     }
@@ -78,7 +98,7 @@ impl RoomEvent {
     #[must_use]
     pub fn redacted(&self, rules: &RedactionRules) -> Self {
         let mut redacted = self.clone();
-        redact(&mut redacted.event.object, rules);
+        redacted.event.body.change(|object| redact(object, rules));
         redacted.bytes = canonical::object_to_vec(redacted.event.as_object()).into();
         redacted
     }
@@ -229,7 +249,7 @@ impl Pdu {
         let integrity =
             if is_intact(&room_event.event, hashing) { Integrity::Intact } else { Integrity::Redacted };
         if integrity == Integrity::Redacted {
-            redact(&mut room_event.event.object, &rules);
+            room_event.event.body.change(|object| redact(object, &rules));
             room_event.bytes = canonical::object_to_vec(room_event.event.as_object()).into();
         }
         VerifiedPdu { event: room_event, integrity, objection: None }

@@ -10,14 +10,14 @@ mod visibility;
 
 use std::sync::Arc;
 
-pub use presence::Presence;
+pub use presence::{Members, Presence};
 pub use redaction::{NoEffect, Redaction};
 pub use state::State;
 pub use visibility::Visibility;
 
 use crate::auth::{self, AuthRule, Because, HubRule, Membership, Refusal, RoomRule, Rule, SelectedState};
 use crate::encryption::{Encryption, StagedCommit};
-use crate::event::{Draft, Event, RoomEvent, StrippedEvent, kind};
+use crate::event::{Draft, Event, RoomEvent, Share, StrippedEvent, kind};
 use crate::id::{EventId, RoomId, ServerName, UserId};
 use crate::version::{HubSelection, RoomVersion};
 
@@ -46,6 +46,23 @@ pub enum Effect {
     SoftFailed,
     /// It is in the list only because a later event follows it: no state, not shown (reading R13).
     Rejected,
+}
+
+/// The names that a room has in memory already.
+struct Names<'r> {
+    state: &'r State,
+    presence: &'r Presence,
+    hub: &'r ServerName,
+}
+
+impl Share for Names<'_> {
+    fn event_id(&self, id: &EventId) -> EventId {
+        self.state.by_id(id).map_or(id, |event| event.id()).clone()
+    }
+
+    fn server(&self, name: &ServerName) -> ServerName {
+        if name == self.hub { self.hub } else { self.presence.known(name).unwrap_or(name) }.clone()
+    }
 }
 
 /// The hub that a room begins with (LM-04 §11).
@@ -90,16 +107,22 @@ impl Room {
     ) -> Self {
         let create = Arc::new(create);
         let mut state = State::default();
+        let mut presence = Presence::default();
+        let room_id = create.event().room_id().clone();
+        let compact = |event: RoomEvent, state: &State, presence: &Presence| {
+            Arc::new(event.compact(&room_id, &Names { state, presence, hub: create.event().sender_server() }))
+        };
         for event in chain {
-            state.remember(&Arc::new(event));
+            let event = compact(event, &state, &presence);
+            state.remember(&event);
         }
         state.put(None, &create);
         for event in others {
-            state.put(None, &Arc::new(event));
-        }
-        let mut presence = Presence::default();
-        for member in state.current_of(kind::MEMBER) {
-            presence.change(None, member.event(), Membership::Leave);
+            if event.event().kind() == kind::MEMBER {
+                presence.change(None, event.event(), Membership::Leave);
+            }
+            let event = compact(event, &state, &presence);
+            state.put(None, &event);
         }
         Self::new(create, version, state, presence, Head { event_id: prev, length: 0 })
     }
@@ -296,7 +319,9 @@ impl Room {
                 );
                 self.presence.change(Some(position), event.event(), before);
             }
-            self.state.put(Some(position), &event);
+            let names = Names { state: &self.state, presence: &self.presence, hub: &self.hub };
+            let compact = Arc::new(event.compact(&self.id, &names));
+            self.state.put(Some(position), &compact);
             if self.may_transfer(event.event())
                 && let Some(next) = event.event().next_hub()
             {
@@ -309,3 +334,6 @@ impl Room {
         event
     }
 }
+
+#[cfg(test)]
+mod tests;

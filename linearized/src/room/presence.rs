@@ -1,24 +1,36 @@
 //! Which servers are in a room, now and at any event.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Position;
 use crate::auth::Membership;
 use crate::event::Event;
 use crate::id::{ServerName, UserId};
 
+/// How many of a server's users are in a room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Members {
+    /// How many are joined.
+    pub joined: u32,
+    /// How many are invited.
+    pub invited: u32,
+}
+
 /// How many of a server's users are in a room from an event on; `since` is `None` for a snapshot.
 #[derive(Debug, Clone, Copy)]
 struct Count {
     since: Option<Position>,
-    joined: u32,
-    invited: u32,
+    members: Members,
 }
 
 /// Counts of joined and invited users by server, with their history.
+///
+/// Like the slots of a state, every server has a list of its own, so that a question about one server at one event is a
+/// binary search among that server's changes.
 #[derive(Debug, Default)]
 pub struct Presence {
     servers: HashMap<ServerName, Vec<Count>>,
+    joined: BTreeSet<ServerName>,
 }
 
 impl Presence {
@@ -29,50 +41,79 @@ impl Presence {
         if before == after {
             return;
         }
-        let history = self.servers.entry(user.server()).or_default();
-        let mut count = history.last().copied().unwrap_or(Count { since, joined: 0, invited: 0 });
-        adjust(&mut count.joined, Membership::Join, before, after);
-        adjust(&mut count.invited, Membership::Invite, before, after);
-        count.since = since;
+        let server = user.server();
+        let server = self.known(&server).unwrap_or(&server).clone();
+        let history = self.servers.entry(server.clone()).or_default();
+        let mut members = history.last().map_or_else(Members::default, |count| count.members);
+        adjust(&mut members.joined, Membership::Join, before, after);
+        adjust(&mut members.invited, Membership::Invite, before, after);
         match history.last_mut() {
-            Some(last) if last.since == since => *last = count,
-            _ => history.push(count),
+            Some(last) if last.since == since => last.members = members,
+            _ => history.push(Count { since, members }),
         }
+        if members.joined > 0 {
+            self.joined.insert(server);
+        } else {
+            self.joined.remove(&server);
+        }
+    }
+
+    /// How many of a server's users are in the room now.
+    #[must_use]
+    pub fn members(&self, server: &ServerName) -> Members {
+        let last = self.servers.get(server).and_then(|history| history.last());
+        last.map_or_else(Members::default, |count| count.members)
+    }
+
+    /// How many of a server's users were in the room before the event at `position`.
+    #[must_use]
+    pub fn members_before(&self, server: &ServerName, position: Position) -> Members {
+        self.members_at(server, |count| count.since < Some(position))
+    }
+
+    /// How many of a server's users were in the room once the event at `position` was applied.
+    #[must_use]
+    pub fn members_after(&self, server: &ServerName, position: Position) -> Members {
+        self.members_at(server, |count| count.since <= Some(position))
+    }
+
+    fn members_at(&self, server: &ServerName, counts: impl Fn(&Count) -> bool) -> Members {
+        let Some(history) = self.servers.get(server) else { return Members::default() };
+        let end = history.partition_point(counts);
+        let last = end.checked_sub(1).and_then(|index| history.get(index));
+        last.map_or_else(Members::default, |count| count.members)
+    }
+
+    /// A server's name as it is in memory here, if it is.
+    pub(super) fn known(&self, server: &ServerName) -> Option<&ServerName> {
+        self.servers.get_key_value(server).map(|(name, _)| name)
     }
 
     /// Whether the server has a joined user.
     #[must_use]
     pub fn is_joined(&self, server: &ServerName) -> bool {
-        self.servers.get(server).and_then(|history| history.last()).is_some_and(|count| count.joined > 0)
+        self.members(server).joined > 0
     }
 
     /// Whether the server had a joined user before the event at `position`, or has one through it.
     #[must_use]
     pub fn was_joined_around(&self, server: &ServerName, position: Position) -> bool {
-        self.around(server, position, |count| count.joined > 0)
+        self.around(server, position, |members| members.joined > 0)
     }
 
     /// Likewise for a user joined or invited.
     #[must_use]
     pub fn was_invited_around(&self, server: &ServerName, position: Position) -> bool {
-        self.around(server, position, |count| count.joined > 0 || count.invited > 0)
+        self.around(server, position, |members| members.joined > 0 || members.invited > 0)
     }
 
-    fn around(&self, server: &ServerName, position: Position, is: impl Fn(&Count) -> bool) -> bool {
-        let Some(history) = self.servers.get(server) else { return false };
-        let after = history.partition_point(|count| count.since <= Some(position));
-        let before = history.partition_point(|count| count.since < Some(position));
-        [before, after]
-            .into_iter()
-            .any(|end| end.checked_sub(1).and_then(|index| history.get(index)).is_some_and(&is))
+    fn around(&self, server: &ServerName, position: Position, is: impl Fn(Members) -> bool) -> bool {
+        is(self.members_before(server, position)) || is(self.members_after(server, position))
     }
 
-    /// The servers that have a joined user now.
+    /// The servers that have a joined user now, in order.
     pub fn joined(&self) -> impl Iterator<Item = &ServerName> {
-        self.servers
-            .iter()
-            .filter(|(_, history)| history.last().is_some_and(|count| count.joined > 0))
-            .map(|(server, _)| server)
+        self.joined.iter()
     }
 
     /// Whether an event that stands at `position` goes to `server` (LM-04 §12.5, reading R21): to servers with a

@@ -443,8 +443,9 @@ fn honest_room() -> (TestHub, Vec<RoomEvent>) {
 fn nothing_that_an_honest_hub_signs_accuses_it() {
     let (hub, all) = honest_room();
     let create = &hub.list[0];
+    // All signatures are good, so that they need not be checked again and again.
     let never = |evidence: &Evidence| {
-        if let Ok(proved) = judged(evidence) {
+        if let Ok(proved) = evidence.examine(create, &hub.version, |_, _| Ok(())) {
             panic!("{proved}");
         }
     };
