@@ -129,12 +129,25 @@ impl Participant {
     }
 
     /// Whether the event extends the list, or follows events that do and were rejected. If not, whoever embeds this
-    /// looks up its predecessor in the list before it asks for a verdict.
+    /// looks up its predecessor in the list before it asks for a verdict: the event that it follows, or that the
+    /// rejected events follow which lead up to it.
     #[must_use]
-    pub fn predecessor_elsewhere<'p>(&self, pdu: &'p VerifiedPdu) -> Option<&'p EventId> {
+    pub fn predecessor_elsewhere<'p>(&'p self, pdu: &'p VerifiedPdu) -> Option<&'p EventId> {
         let prev = pdu.event().prev_events();
         if prev.contains(&self.room.head().event_id) || self.rejected_chain(prev).is_some() {
             return None;
+        }
+        self.beneath(prev)
+    }
+
+    /// What the rejected events follow that lead up to an event with these predecessors.
+    fn beneath<'p>(&'p self, mut prev: &'p [EventId]) -> Option<&'p EventId> {
+        // Each rejected event is passed once at most: ids are hashes, so there is no way round in a circle.
+        for _ in 0..=self.rejected.len() {
+            match self.rejected.iter().find(|rejected| prev.contains(rejected.event.id())) {
+                Some(rejected) => prev = rejected.event.prev_events(),
+                None => break,
+            }
         }
         prev.first()
     }
@@ -162,10 +175,7 @@ impl Participant {
             HubSelection::StateEvent => true,
         };
         let prev = event.prev_events();
-        let Some(first) = prev.first() else {
-            return Err(Refusal::new(RoomRule::Predecessors, Because::Field("prev_events")));
-        };
-        if (hub_changes || event.event().hub_server().is_some()) && prev.len() != 1 {
+        if prev.is_empty() || ((hub_changes || event.event().hub_server().is_some()) && prev.len() != 1) {
             return Err(Refusal::new(RoomRule::Predecessors, Because::Field("prev_events")));
         }
         if prev.contains(&self.room.head().event_id) {
@@ -174,10 +184,11 @@ impl Participant {
         if let Some(revived) = self.rejected_chain(prev) {
             return Ok(Place::Next(revived));
         }
-        if predecessor_listed {
-            return Err(Refusal::new(RoomRule::Fork, Because::Event(first.clone())));
+        match self.beneath(prev) {
+            Some(at) if predecessor_listed => Err(Refusal::new(RoomRule::Fork, Because::Event(at.clone()))),
+            Some(missing) => Ok(Place::Gap(missing.clone())),
+            None => Err(Refusal::new(RoomRule::Predecessors, Because::Field("prev_events"))),
         }
-        Ok(Place::Gap(first.clone()))
     }
 
     /// The rejected events that lead from the head to one of `prev`, oldest first.
@@ -226,7 +237,8 @@ impl Participant {
         self.room.authorise(event.event(), &state).map(drop)
     }
 
-    /// Appends an extension that was stored.
+    /// Appends an extension that was stored. Returns the events that took effect: those that are neither rejected nor
+    /// soft-failed, and that clients are shown (LM-04 §2).
     ///
     /// # Errors
     /// [`HeadMoved`] if it was judged for another head.
@@ -236,8 +248,14 @@ impl Participant {
         }
         self.rejected
             .retain(|rejected| !extension.steps.iter().any(|step| step.event.id() == rejected.event.id()));
-        let steps = extension.steps.into_iter();
-        Ok(steps.map(|step| self.room.apply(step.event, step.effect, step.commit)).collect())
+        let mut applied = Vec::new();
+        for Step { event, effect, commit } in extension.steps {
+            let event = self.room.apply(event, effect, commit);
+            if effect == Effect::Applied {
+                applied.push(event);
+            }
+        }
+        Ok(applied)
     }
 
     /// The rejected events that are kept, the oldest first.
@@ -245,8 +263,12 @@ impl Participant {
         self.rejected.iter()
     }
 
-    /// Keeps a rejected event in case the hub goes on from it.
+    /// Keeps a rejected event in case the hub goes on from it. One that was rejected only because what it follows could
+    /// not be had is not kept: nothing was found wrong with it, and it is to be fetched and judged again.
     pub fn keep(&mut self, rejected: Rejected) {
+        if rejected.refusal.rule == RoomRule::UnknownPredecessor.into() {
+            return;
+        }
         if self.rejected.iter().any(|kept| kept.event.id() == rejected.event.id()) {
             return;
         }

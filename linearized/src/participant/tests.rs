@@ -243,6 +243,142 @@ fn rejected_events_do_not_pile_up() {
     assert_eq!(participant.rejected.len(), MAX_REJECTED);
 }
 
+#[test]
+fn what_follows_a_rejected_event_on_a_dead_branch_is_a_fork() {
+    let (mut hub, mut participant) = pair();
+    let place = hub.hub.room().head().event_id.clone();
+    let bad = hub.draft(BOB, "m.room.name", Some(""), json!({"name": "mine"}));
+    let bad = forge_next(&hub, bad);
+    let bad_id = bad.event().id().clone();
+    let next = hub.draft(ALICE, "m.room.message", None, json!({"body": "after it"}));
+    let cited = cites(&hub, &next);
+    let next = forge(&hub, next, &cited, std::slice::from_ref(&bad_id));
+    participant.keep(rejected(participant.judge(bad, false)));
+    // The hub goes on from the event before instead, and then from the rejected one after all.
+    let listed = hub.message(ALICE).unwrap();
+    follow(&mut participant, &listed);
+    assert_eq!(participant.predecessor_elsewhere(&next), Some(&place));
+    let verdict = rejected(participant.judge(next, true));
+    assert_eq!(verdict.refusal, Refusal::new(RoomRule::Fork, Because::Event(place)));
+    assert!(!participant.room().is_disputed());
+    // It is the rejected event and the listed one that show the fork.
+    let mut excerpt = evidence::Excerpt::new();
+    excerpt.insert(Arc::clone(&listed));
+    let evidence::Accusation::Proof(proof) = participant.accuse(&verdict, &excerpt) else {
+        panic!("a proof")
+    };
+    let proved = proof.verify(&versions(), &ring()).unwrap();
+    assert_eq!(proved.events(), [listed.id().clone(), bad_id]);
+}
+
+#[test]
+fn an_event_that_could_not_be_judged_is_not_held_against_the_hub() {
+    let (mut hub, mut participant) = pair();
+    let (first, second, third) =
+        (hub.message(ALICE).unwrap(), hub.message(ALICE).unwrap(), hub.message(ALICE).unwrap());
+    // The second arrives, and the first cannot be had.
+    let Verdict::Gap { missing, pdu: second_pdu } = participant.judge(pdu(&second), false) else {
+        panic!("a gap")
+    };
+    let refusal = Refusal::new(RoomRule::UnknownPredecessor, Because::Event(missing));
+    participant.keep(Rejected { event: second_pdu.into_event(), refusal });
+    follow(&mut participant, &first);
+    // The third names the second, which is to be fetched and judged, not listed as rejected.
+    let Verdict::Gap { missing, .. } = participant.judge(pdu(&third), false) else { panic!("a gap") };
+    assert_eq!(missing, *second.id());
+    follow(&mut participant, &second);
+    follow(&mut participant, &third);
+    assert!(!participant.room().is_disputed());
+}
+
+#[test]
+fn what_is_rejected_takes_no_effect_even_in_the_list() {
+    let (mut hub, mut participant) = pair();
+    let dave = user("@dave:b.example");
+    let invite = Draft::member(hub.hub.room().id().clone(), &user(CAROL), &dave, Membership::Invite, TS);
+    let bad = forge_next(&hub, invite);
+    let bad_id = bad.event().id().clone();
+    participant.keep(rejected(participant.judge(bad, false)));
+    let next = hub.draft(ALICE, "m.room.message", None, json!({}));
+    let cited = cites(&hub, &next);
+    let next = forge(&hub, next, &cited, std::slice::from_ref(&bad_id));
+    let next_id = next.event().id().clone();
+    let extended = extension(participant.judge(next, false));
+    let shown = participant.append(extended).unwrap();
+    assert_eq!(shown.iter().map(|event| event.id().clone()).collect::<Vec<_>>(), [next_id]);
+    let room = participant.room();
+    assert!(room.is_disputed());
+    assert_eq!(room.membership(&dave), Membership::Leave);
+    assert_eq!(room.presence().members(&server("b.example")).invited, 0);
+    assert!(room.state().by_id(&bad_id).is_none(), "it cannot be cited");
+    assert_eq!(participant.rejected().count(), 0);
+    // Whatever cites it later breaks rule 4.
+    let join = Draft::member(hub.hub.room().id().clone(), &dave, &dave, Membership::Join, TS);
+    let cited = [hub.list[0].id().clone(), bad_id, hub.list[2].id().clone()];
+    let head = participant.room().head().event_id.clone();
+    let verdict = rejected(participant.judge(forge(&hub, join, &cited, &[head]), false));
+    assert_eq!(verdict.refusal.rule.to_string(), "auth 4.2");
+    assert!(hub.message(BOB).is_ok());
+}
+
+#[test]
+fn a_commit_that_does_not_fit_is_soft_failed_and_stays_in_the_list() {
+    let mut hub =
+        TestHub::new(json!({"encryption": {"algorithm": "m.mls.v1.dhkemx25519-aes128gcm-sha256-ed25519"}}));
+    hub = hub.public();
+    let mut participant = hub.join(BOB);
+    assert_eq!(participant.room().encryption().epoch(), Some(0), "a room with MLS");
+    let commit = hub.draft(BOB, "m.mls.commit", None, json!({"mls_commit_message": "x"}));
+    assert!(hub.send(commit.clone()).is_err(), "the hub refuses it as an LPDU");
+    let commit = forge_next(&hub, commit);
+    let commit_id = commit.event().id().clone();
+    let extended = extension(participant.judge(commit, false));
+    assert_eq!(extended.steps().last().unwrap().effect(), Effect::SoftFailed);
+    assert!(matches!(extended.complaint().unwrap().rule, auth::Rule::Mls(_)));
+    assert!(participant.append(extended).unwrap().is_empty(), "nobody is shown it");
+    assert_eq!(participant.room().head().event_id, commit_id);
+    assert!(!participant.room().is_disputed(), "only what is rejected makes a dispute");
+    assert_eq!(participant.room().encryption().epoch(), Some(0));
+    // The hub goes on from it.
+    let next = hub.draft(BOB, "m.room.message", None, json!({}));
+    let cited = cites(&hub, &next);
+    let next = extension(participant.judge(forge(&hub, next, &cited, &[commit_id]), false));
+    assert_eq!(next.steps().len(), 1);
+}
+
+#[test]
+fn a_dispute_is_remembered() {
+    let (hub, mut participant) = pair();
+    let start = Snapshot::new(
+        hub.hub.room().id(),
+        hub.list[..3].iter().map(|event| pdu(event)).collect(),
+        vec![],
+        hub.list[2].id().clone(),
+    );
+    let bad = forge_next(&hub, hub.draft(BOB, "m.room.name", Some(""), json!({"name": "mine"})));
+    let bad_id = bad.event().id().clone();
+    participant.keep(rejected(participant.judge(bad, false)));
+    let next = hub.draft(ALICE, "m.room.message", None, json!({}));
+    let cited = cites(&hub, &next);
+    let extended = extension(participant.judge(forge(&hub, next, &cited, &[bad_id]), false));
+    let records: Vec<(Vec<u8>, EventId, Effect)> = extended
+        .steps()
+        .iter()
+        .map(|step| (step.event().bytes().to_vec(), step.event().id().clone(), step.effect()))
+        .collect();
+    let mut again = Participant::start(start.unwrap(), &hub.name, &versions()).unwrap();
+    let join = &hub.list[3];
+    again
+        .replay(Recorded::read(join.bytes(), join.id(), &hub.version).unwrap(), Effect::Applied, true)
+        .unwrap();
+    for (bytes, id, effect) in records {
+        again.replay(Recorded::read(&bytes, &id, &hub.version).unwrap(), effect, true).unwrap();
+    }
+    assert!(again.room().is_disputed());
+    assert!(again.room().state().current("m.room.name", "").is_none());
+    assert_eq!(again.room().head().length, 3);
+}
+
 in_versions! {
     unstable = UNSTABLE => [
         a_participant_arrives_at_the_hubs_state,

@@ -211,4 +211,8 @@ fn a_room_keeps_the_text_of_an_event_and_lets_its_object_go() {
     assert!(same(bobs.auth_events()[0].as_str(), hub.hub.room().create().id().as_str()));
     assert!(same(bobs.event().hub_server().unwrap().as_str(), hub.hub.room().hub().as_str()));
     assert!(same(bobs.event().room_id().as_str(), hub.hub.room().id().as_str()));
+    let participant = hub.join(CAROL);
+    let room = participant.room();
+    let carols = room.state().current("m.room.member", CAROL).unwrap();
+    assert!(same(carols.auth_events()[0].as_str(), room.create().id().as_str()));
 }

@@ -127,7 +127,7 @@ impl Participant {
         earlier: &RoomEvent,
         excerpt: &Excerpt,
     ) -> Accusation {
-        match self.pair(event, earlier, excerpt, Evidence::sealed_twice) {
+        match self.pair(event, earlier, None, excerpt, Evidence::sealed_twice) {
             Ok(evidence) => Accusation::Proof(evidence),
             Err(Not::Yet(need)) => Accusation::Needs(need),
             Err(Not::Ever(unprovable)) => Accusation::Unprovable(unprovable),
@@ -148,19 +148,30 @@ impl Participant {
         }
     }
 
-    fn fork(&self, event: &RoomEvent, excerpt: &Excerpt) -> Result<Evidence, Not> {
+    fn fork(&self, last: &RoomEvent, excerpt: &Excerpt) -> Result<Evidence, Not> {
+        let mut event = last;
+        // What follows a rejected event that leads nowhere forks the list where that one does.
+        for _ in 0..=self.rejected().count() {
+            let before = self.rejected().map(|rejected| &rejected.event);
+            match before.into_iter().find(|before| event.prev_events().contains(before.id())) {
+                Some(before) => event = before,
+                None => break,
+            }
+        }
         let [prev] = event.prev_events() else {
             return Err(EvidenceError::OtherPlaces.into());
         };
         let listed = excerpt.after(prev).ok_or_else(|| Need::After(prev.clone()))?;
-        self.pair(listed, event, excerpt, Evidence::fork)
+        self.pair(listed, event, Some(last), excerpt, Evidence::fork)
     }
 
-    /// Evidence against two events, with an event after each that may not have been listed.
+    /// Evidence against two events, with an event after each that may not have been listed: `last`, or one that is
+    /// known.
     fn pair<'e>(
         &'e self,
         one: &'e RoomEvent,
         other: &'e RoomEvent,
+        last: Option<&'e RoomEvent>,
         excerpt: &'e Excerpt,
         claim: impl FnOnce(&RoomEvent, &RoomEvent, &RoomEvent, Vec<&'e RoomEvent>) -> Evidence,
     ) -> Result<Evidence, Not> {
@@ -169,7 +180,8 @@ impl Participant {
             if !is_tentative(event.event(), self.room().hub()) {
                 continue;
             }
-            let next = excerpt.after(event.id()).or_else(|| self.rejected_after(event.id()));
+            let last = last.filter(|last| *last.prev_events() == [event.id().clone()]);
+            let next = excerpt.after(event.id()).or(last).or_else(|| self.rejected_after(event.id()));
             after.push(next.ok_or_else(|| Need::After(event.id().clone()))?);
         }
         self.shown(claim(self.room().create(), one, other, after))

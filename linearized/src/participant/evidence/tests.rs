@@ -177,8 +177,11 @@ fn an_invite_that_was_overtaken_accuses_nobody() {
     ] {
         assert_eq!(judged(&evidence).unwrap().rule(), rule.into());
     }
-    let refusal = crate::auth::Refusal::new(RoomRule::UnknownPredecessor, crate::auth::Because::Nothing);
-    participant.keep(Rejected { event: next, refusal });
+    participant.keep(verdict.clone());
+    let built_on_it = rejected(participant.judge(pdu(&next), true));
+    let (evidence, _) = accuse(&hub, |excerpt| participant.accuse(&built_on_it, excerpt));
+    assert_eq!(judged(&evidence.unwrap()).unwrap().rule(), RoomRule::Fork.into());
+    participant.keep(built_on_it);
     let (evidence, _) = accuse(&hub, |excerpt| participant.accuse(&verdict, excerpt));
     assert_eq!(judged(&evidence.unwrap()).unwrap().rule(), RoomRule::Fork.into());
 }
