@@ -7,6 +7,8 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Number, Value};
 
+use super::MAX_INTEGER;
+
 /// A borrowed JSON value to be written.
 #[derive(Debug, Clone)]
 pub enum Node<'a> {
@@ -91,9 +93,7 @@ fn write_node(out: &mut Vec<u8>, node: &Node<'_>) {
 }
 
 fn write_view(out: &mut Vec<u8>, view: &View<'_>) {
-    let mut members: Vec<_> = view.members.iter().map(|(key, node)| (*key, node)).collect();
-    members.sort_unstable_by(|(a, _), (b, _)| utf16_order(a, b));
-    write_members(out, members.into_iter(), write_node);
+    write_sorted(out, view.members.iter().map(|(key, node)| (*key, node)), write_node);
 }
 
 fn write_value(out: &mut Vec<u8>, value: &Value) {
@@ -109,15 +109,25 @@ fn write_value(out: &mut Vec<u8>, value: &Value) {
 }
 
 fn write_map(out: &mut Vec<u8>, object: &Map<String, Value>) {
-    // A map kept in byte order is in UTF-16 order too unless keys reach beyond U+E000, and a map kept in insertion
-    // order may be sorted by luck: look before sorting.
-    let sorted = object.keys().is_sorted_by(|a, b| utf16_order(a, b) == Ordering::Less);
-    if sorted {
-        write_members(out, object.iter().map(|(key, value)| (key.as_str(), value)), write_value);
+    write_sorted(out, object.iter().map(|(key, value)| (key.as_str(), value)), write_value);
+}
+
+/// Writes members in UTF-16 order. A map that is kept in byte order is in that order as well unless its keys reach
+/// beyond U+E000, and one that is kept in the order of insertion may be sorted by luck: looking comes before sorting.
+///
+/// The whole order is known before a member is written. Writing first and starting over at the first key out of order
+/// would take time exponential in the depth.
+fn write_sorted<'k, T>(
+    out: &mut Vec<u8>,
+    members: impl Iterator<Item = (&'k str, T)> + Clone,
+    write: impl Fn(&mut Vec<u8>, T),
+) {
+    if members.clone().map(|(key, _)| key).is_sorted_by(|a, b| utf16_order(a, b) == Ordering::Less) {
+        write_members(out, members, write);
     } else {
-        let mut members: Vec<_> = object.iter().map(|(key, value)| (key.as_str(), value)).collect();
+        let mut members: Vec<_> = members.collect();
         members.sort_unstable_by(|(a, _), (b, _)| utf16_order(a, b));
-        write_members(out, members.into_iter(), write_value);
+        write_members(out, members.into_iter(), write);
     }
 }
 
@@ -149,30 +159,56 @@ fn write_list<T>(out: &mut Vec<u8>, elements: &[T], write: impl Fn(&mut Vec<u8>,
     out.push(b']');
 }
 
-/// Compares keys by their UTF-16 code units (RFC 8785 §3.2.3).
+/// Compares keys by their UTF-16 code units (RFC 8785 §3.2.3), without making them.
 ///
-/// UTF-16 and UTF-8 order differ only between U+E000..U+FFFF and what lies above, whose surrogates are smaller.
+/// UTF-8 and UTF-16 put characters in the same order with one exception: U+E000 to U+FFFF, whose UTF-8 begins with
+/// 0xEE or 0xEF, come after the characters above them, whose UTF-8 begins with 0xF0 and whose UTF-16 begins with a
+/// surrogate. Only the first byte that differs can tell, and it is such a first byte or the order is that of bytes.
 fn utf16_order(a: &str, b: &str) -> Ordering {
-    if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
+    fn rank(byte: u8) -> u8 {
+        if matches!(byte, 0xee | 0xef) { byte | 0x10 } else { byte }
+    }
+    match a.bytes().zip(b.bytes()).find(|(a, b)| a != b) {
+        Some((a, b)) => rank(a).cmp(&rank(b)),
+        None => a.len().cmp(&b.len()),
+    }
 }
 
-/// Numbers as ECMAScript prints them (RFC 8785 §3.2.2.3). Integers beyond 2^53 − 1, which never get past
-/// [`super::strict::parse`], keep their digits.
+/// Numbers as ECMAScript prints them (RFC 8785 §3.2.2.3): those that a double does not hold exactly are rounded, as
+/// every reader of that RFC does. None of them gets past [`super::strict::parse`].
 fn write_number(out: &mut Vec<u8>, number: &Number) {
-    if number.is_f64() {
-        if let Some(double) = number.as_f64() {
-            out.extend_from_slice(ryu_js::Buffer::new().format(double).as_bytes());
+    match number.as_i64() {
+        Some(integer) if (-MAX_INTEGER..=MAX_INTEGER).contains(&integer) => {
+            out.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes());
         }
-    } else {
-        out.extend_from_slice(number.to_string().as_bytes());
+        _ => {
+            if let Some(double) = number.as_f64() {
+                out.extend_from_slice(ryu_js::Buffer::new().format(double).as_bytes());
+            }
+        }
     }
 }
 
 /// Strings escape only what JSON requires (RFC 8785 §3.2.2.2).
 fn write_string(out: &mut Vec<u8>, text: &str) {
+    let bytes = text.as_bytes();
+    out.reserve(bytes.len().saturating_add(2));
     out.push(b'"');
-    let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\')) {
+    if bytes.iter().fold(false, |found, byte| found | needs_escape(*byte)) {
+        write_escaped(out, bytes);
+    } else {
+        out.extend_from_slice(bytes);
+    }
+    out.push(b'"');
+}
+
+fn needs_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+#[cold]
+fn write_escaped(out: &mut Vec<u8>, mut rest: &[u8]) {
+    while let Some(at) = rest.iter().position(|byte| needs_escape(*byte)) {
         let (plain, tail) = rest.split_at(at);
         out.extend_from_slice(plain);
         let Some((byte, tail)) = tail.split_first() else { break };
@@ -180,7 +216,6 @@ fn write_string(out: &mut Vec<u8>, text: &str) {
         rest = tail;
     }
     out.extend_from_slice(rest);
-    out.push(b'"');
 }
 
 fn write_escape(out: &mut Vec<u8>, byte: u8) {

@@ -8,7 +8,7 @@ pub(crate) fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
-        (-crate::json::MAX_INTEGER..=crate::json::MAX_INTEGER).prop_map(Value::from),
+        (-MAX_INTEGER..=MAX_INTEGER).prop_map(Value::from),
         any::<f64>()
             .prop_filter("finite and not a large integer", |n| n.is_finite() && n.fract() != 0.0)
             .prop_map(Value::from),
@@ -86,6 +86,54 @@ fn integers_and_integral_doubles_are_the_same() {
     assert_eq!(canonical("[50,50.0,-0,-0.0,5E1]"), "[50,50,0,0,50]");
 }
 
+/// RFC 8785 §3.2.2.3 with Appendix D: what a double cannot hold is rounded to one, and so written the same by whoever
+/// reads it again.
+#[test]
+fn integers_beyond_a_double_are_rounded() {
+    for (input, output) in [
+        ("9007199254740991", "9007199254740991"),
+        ("-9007199254740991", "-9007199254740991"),
+        ("9007199254740993", "9007199254740992"),
+        ("-9007199254740993", "-9007199254740992"),
+        ("9223372036854775807", "9223372036854776000"),
+        ("-9223372036854775808", "-9223372036854776000"),
+        ("18446744073709551615", "18446744073709552000"),
+        ("1000000000000000000000", "1e+21"),
+    ] {
+        assert_eq!(canonical(input), output);
+        assert_eq!(canonical(output), output);
+    }
+}
+
+/// RFC 8785 §3.2.2.2: which control characters have short escapes, and that nothing else is escaped.
+#[test]
+fn only_what_has_to_be_is_escaped() {
+    let input: String = ('\0'..='\u{a0}').chain("/\u{2028}\u{2029}\u{fffe}\u{10ffff}".chars()).collect();
+    let mut expected = String::from("\"");
+    for letter in input.chars() {
+        match letter {
+            '\u{8}' => expected.push_str("\\b"),
+            '\t' => expected.push_str("\\t"),
+            '\n' => expected.push_str("\\n"),
+            '\u{c}' => expected.push_str("\\f"),
+            '\r' => expected.push_str("\\r"),
+            '"' => expected.push_str("\\\""),
+            '\\' => expected.push_str("\\\\"),
+            '\0'..='\u{1f}' => expected.push_str(&format!("\\u{:04x}", u32::from(letter))),
+            _ => expected.push(letter),
+        }
+    }
+    expected.push('"');
+    assert_eq!(to_vec(&json!(input)), expected.as_bytes());
+    // Each on its own, at the beginning and at the end of what needs no escaping.
+    for letter in input.chars() {
+        for text in [format!("{letter}"), format!("{letter}plain"), format!("plain{letter}")] {
+            let again: String = serde_json::from_slice(&to_vec(&json!(text))).unwrap();
+            assert_eq!(again, text);
+        }
+    }
+}
+
 #[test]
 fn a_view_leaves_out_replaces_and_adds() {
     let object = json!({"a": 1, "b": {"x": 1}, "signatures": {}});
@@ -97,6 +145,16 @@ fn a_view_leaves_out_replaces_and_adds() {
 }
 
 proptest! {
+    #[test]
+    fn keys_are_ordered_by_their_utf_16(
+        start in "[a\u{80}\u{7ff}\u{d7ff}\u{e000}\u{10000}]{0,3}",
+        a in "[ab\u{80}\u{7ff}\u{800}\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}]{0,3}",
+        b in "[ab\u{80}\u{7ff}\u{800}\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}]{0,3}",
+    ) {
+        let (a, b) = (format!("{start}{a}"), format!("{start}{b}"));
+        prop_assert_eq!(utf16_order(&a, &b), a.encode_utf16().cmp(b.encode_utf16()));
+    }
+
     #[test]
     fn canonical_form_is_a_fixed_point(value in any_json()) {
         let once = to_vec(&value);

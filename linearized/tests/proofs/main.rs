@@ -1,0 +1,5 @@
+//! The room model against other people's implementations and against properties that hold whatever happens.
+
+#![expect(clippy::unwrap_used, reason = "what fails here is the test, and so it should")]
+
+mod canonical_json;
