@@ -61,7 +61,8 @@
 //! keys.insert(&other, other_key.id(), other_key.verify_key(), 1);
 //! let verified = Lpdu::parse(&lpdu.bytes, &version)?.verify(&keys)?;
 //! let refusal = hub.authorise(Proposal::of_lpdu(verified)).unwrap_err();
-//! assert_eq!(refusal.to_string(), "auth 5.2.6: the join rule is invite");
+//! let why = "auth 5.2.6: the join rule is invite, and the membership of @bob:other.example is leave";
+//! assert_eq!(refusal.to_string(), why);
 //! # Ok(())
 //! # }
 //! ```

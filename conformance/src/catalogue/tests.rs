@@ -169,6 +169,98 @@ fn every_rule_of_the_library_is_in_the_catalogue() {
     }
 }
 
+/// A line of a table of `docs/authorization.md`.
+struct RuleLine {
+    /// The rule as refusals show it.
+    rule: String,
+    /// Its name in the code, for rules that have one.
+    name: Option<String>,
+    function: String,
+    tests: Vec<String>,
+    cases: Vec<String>,
+}
+
+/// The lines of every table, told by their first cell.
+fn rule_lines(page: &str) -> Vec<RuleLine> {
+    let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(ToOwned::to_owned).collect::<Vec<_>>();
+    let lines = page.lines().filter(|line| line.starts_with("| `"));
+    lines
+        .map(|line| {
+            let cells: Vec<Vec<String>> = line.trim_matches('|').split(" | ").map(quoted).collect();
+            let [rule, _, function, tests, cases] = cells.as_slice() else { panic!("five cells: {line}") };
+            let [function] = function.as_slice() else { panic!("one function: {line}") };
+            RuleLine {
+                rule: rule[0].clone(),
+                name: rule.get(1).cloned(),
+                function: function.clone(),
+                tests: tests.clone(),
+                cases: cases.clone(),
+            }
+        })
+        .collect()
+}
+
+/// The text of a function, given as `file#name`, with what stands right before it; nothing if it does not exist.
+fn function_text(place: &str) -> Option<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let (file, name) = place.split_once('#')?;
+    let source = fs::read_to_string(root.join(file)).ok()?;
+    let at = ["(", "<"].iter().find_map(|next| source.find(&format!("fn {name}{next}")))?;
+    let (before, from) = source.split_at(at);
+    let indent = before.rsplit('\n').next()?.len() - before.rsplit('\n').next()?.trim_start().len();
+    let end = from.find(&format!("\n{}}}", " ".repeat(indent))).unwrap_or(from.len());
+    let attributes = before.rsplit("\n\n").next()?;
+    Some((attributes.to_owned(), from[..end].to_owned()))
+}
+
+#[test]
+fn every_rule_is_in_the_table_of_rules() {
+    let page = include_str!("../../../docs/authorization.md");
+    let lines = rule_lines(page);
+    let auth = AuthRule::ALL.iter().map(|rule| (Rule::from(*rule), format!("{rule:?}")));
+    let mls = MlsRule::ALL.iter().map(|rule| (Rule::from(*rule), format!("{rule:?}")));
+    let room = RoomRule::ALL.iter().map(|rule| (Rule::from(*rule), format!("{rule:?}")));
+    let rules: Vec<(Rule, String)> = auth.chain(mls).chain(room).collect();
+    let expected: Vec<(String, String)> =
+        rules.iter().map(|(rule, name)| (rule.to_string(), name.clone())).collect();
+    let named: Vec<(String, String)> =
+        lines.iter().filter_map(|line| Some((line.rule.clone(), line.name.clone()?))).collect();
+    assert_eq!(named, expected, "the rules, in order");
+    for entry in requirements().iter().filter(|entry| text(entry, "id").starts_with("LM-04/auth/")) {
+        let rule = format!("auth {}", text(entry, "id").trim_start_matches("LM-04/auth/"));
+        assert!(lines.iter().any(|line| line.rule == rule), "{rule} is in no table");
+    }
+    for line in &lines {
+        let rule = rules.iter().find(|(rule, name)| {
+            rule.to_string() == line.rule && line.name.as_ref().is_none_or(|of_line| of_line == name)
+        });
+        let requirement = match rule {
+            Some((rule, _)) => rule.requirement(),
+            None => line.rule.replace("auth ", "LM-04/auth/"),
+        };
+        let covering: Vec<&str> = cases::all()
+            .filter(|case| case.covers.contains(&requirement.as_str()))
+            .map(|case| case.id)
+            .collect();
+        assert_eq!(line.cases, covering, "the cases that cover {}, in order", line.rule);
+        assert!(!(line.tests.is_empty() && line.cases.is_empty()), "nothing shows {}", line.rule);
+        let (_, code) =
+            function_text(&line.function).unwrap_or_else(|| panic!("{} does not exist", line.function));
+        let speaks = |code: &str| {
+            let Some(name) = &line.name else { return true };
+            let place = line.rule.split_once(' ').unwrap().1;
+            let shown = [format!("Rule::{name}"), format!("\"{place}\""), format!("\"{}\"", line.rule)];
+            shown.iter().any(|shown| code.contains(shown))
+        };
+        assert!(speaks(&code), "{} does not decide by {}", line.function, line.rule);
+        for test in &line.tests {
+            let (attributes, code) = function_text(test).unwrap_or_else(|| panic!("{test} does not exist"));
+            assert!(attributes.contains("#[test]"), "{test} is no test");
+            assert!(speaks(&code), "{test} never speaks of {}", line.rule);
+        }
+    }
+}
+
 #[test]
 fn every_id_in_the_sources_is_in_the_catalogue() {
     let catalogue = catalogue();

@@ -22,13 +22,26 @@ pub fn authorise_create<'v>(
 ) -> Result<&'v Arc<RoomVersion>, Refusal> {
     let refuse = |rule, because| Err(Refusal::new(rule, because));
     if event.kind() != kind::CREATE {
-        return refuse(AuthRule::CitedNoCreate, Because::Field("type"));
+        return refuse(
+            AuthRule::CitedNoCreate,
+            Because::Differs {
+                what: "the type of the first event",
+                found: event.kind().to_owned(),
+                expected: kind::CREATE.to_owned(),
+            },
+        );
     }
     if let Some(first) = prev.first().or_else(|| cited.first()) {
         return refuse(AuthRule::CreateHasPrevEvents, Because::Event(first.clone()));
     }
-    if event.state_key() != Some("") {
-        return refuse(AuthRule::CreateHasPrevEvents, Because::Field("state_key"));
+    match event.state_key() {
+        Some("") => {}
+        None => return refuse(AuthRule::CreateHasPrevEvents, Because::Field("state_key")),
+        Some(state_key) => {
+            let (found, expected) = (state_key.to_owned(), String::new());
+            let because = Because::Differs { what: "the state key", found, expected };
+            return refuse(AuthRule::CreateHasPrevEvents, because);
+        }
     }
     if event.room_id().namespace() != event.sender().server_str() {
         return refuse(

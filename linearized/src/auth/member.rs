@@ -1,5 +1,7 @@
 //! Rule 5: `m.room.member` (LM-04 §5.2.3).
 
+use serde_json::Value;
+
 use super::{Action, AuthRule, Because, Membership, Refusal, SelectedState};
 use crate::event::Event;
 use crate::id::UserId;
@@ -15,20 +17,24 @@ pub(super) fn authorise(event: &Event, state: &SelectedState<'_>) -> Result<Auth
     let malformed = |field| Refusal::new(AuthRule::MemberMalformed, Because::Field(field));
     let state_key = event.state_key().ok_or_else(|| malformed("state_key"))?;
     // A state key that names no user is as good as none (LM-04 §3.5.3.3).
-    let target = UserId::parse(state_key).map_err(|_| malformed("state_key"))?;
-    if !event.content().contains_key("membership") {
-        return Err(malformed("membership"));
-    }
-    let membership = event.content_str("membership").unwrap_or_default();
+    let target = UserId::parse(state_key).map_err(|_| {
+        let because = Because::malformed("the state key", &Value::from(state_key), "a user id");
+        Refusal::new(AuthRule::MemberMalformed, because)
+    })?;
+    let membership = event.content().get("membership").ok_or_else(|| malformed("membership"))?;
     let change = Change { event, target, state };
-    match Membership::parse(membership) {
+    match membership.as_str().and_then(Membership::parse) {
         Some(Membership::Join) => change.join(),
         Some(Membership::Invite) => change.invite(),
         Some(Membership::Leave) => change.leave(),
         Some(Membership::Ban) => change.ban(),
         Some(Membership::Knock) => change.knock(),
         None => {
-            Err(Refusal::new(AuthRule::MembershipUnknown, Because::UnknownMembership(membership.to_owned())))
+            let because = match membership.as_str() {
+                Some(unknown) => Because::UnknownMembership(unknown.to_owned()),
+                None => Because::malformed("membership", membership, "a string"),
+            };
+            Err(Refusal::new(AuthRule::MembershipUnknown, because))
         }
     }
 }
@@ -53,7 +59,11 @@ impl Change<'_> {
                 Ok(AuthRule::JoinInvited)
             }
             "public" => Ok(AuthRule::JoinPublic),
-            rule => Err(Refusal::new(AuthRule::JoinOtherwise, Because::JoinRule(rule.to_owned()))),
+            rule => {
+                let (join_rule, user) = (rule.to_owned(), self.target.clone());
+                let because = Because::NotAdmitted { join_rule, user, is: current };
+                Err(Refusal::new(AuthRule::JoinOtherwise, because))
+            }
         }
     }
 

@@ -58,7 +58,8 @@ pub fn authorise(event: &Event, state: &SelectedState<'_>) -> Result<AuthRule, R
     if let Some(owner) =
         event.state_key().filter(|key| key.starts_with('@') && *key != event.sender().as_str())
     {
-        return Err(Refusal::new(AuthRule::StateKeyOwner, Because::StateKey(owner.to_owned())));
+        let because = Because::NotSelf { sender: event.sender().clone(), state_key: owner.to_owned() };
+        return Err(Refusal::new(AuthRule::StateKeyOwner, because));
     }
     if event.kind() == kind::POWER_LEVELS {
         power_levels::authorise(event, state)

@@ -52,19 +52,26 @@ pub(super) fn authorise(event: &Event, state: &SelectedState<'_>) -> Result<Auth
 
 /// Rules 9.1 to 9.3.
 fn well_formed(content: &Object) -> Result<(), Refusal> {
-    let malformed = |rule, entry: &str| Err(Refusal::new(rule, Because::Entry(entry.to_owned())));
+    let malformed = |rule, entry: String, found: &Value, expected| {
+        Err(Refusal::new(rule, Because::malformed(entry, found, expected)))
+    };
     for field in LEVELS {
-        if content.get(field).is_some_and(|value| as_integer(value).is_none()) {
-            return malformed(AuthRule::LevelNotInteger, field);
+        if let Some(value) = content.get(field).filter(|value| as_integer(value).is_none()) {
+            return malformed(AuthRule::LevelNotInteger, field.to_owned(), value, "an integer");
         }
     }
     for (map, rule) in [("events", AuthRule::LevelEvents), ("users", AuthRule::LevelUsers)] {
         let Some(value) = content.get(map) else { continue };
-        let Some(entries) = value.as_object() else { return malformed(rule, map) };
+        let Some(entries) = value.as_object() else {
+            return malformed(rule, map.to_owned(), value, "an object of integers");
+        };
         for (key, level) in entries {
-            let key_fits = map != "users" || UserId::parse(key).is_ok();
-            if !key_fits || as_integer(level).is_none() {
-                return malformed(rule, key);
+            if map == "users" && UserId::parse(key).is_err() {
+                let key = Value::from(key.as_str());
+                return malformed(rule, "a key of users".to_owned(), &key, "a user id");
+            }
+            if as_integer(level).is_none() {
+                return malformed(rule, format!("{key} in {map}"), level, "an integer");
             }
         }
     }

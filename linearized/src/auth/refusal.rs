@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 use super::Rule;
 use crate::id::{EventId, ServerName, UserId};
 use crate::signing::SignatureError;
@@ -90,14 +92,28 @@ pub enum Because {
     },
     /// A field that is missing or malformed.
     Field(&'static str),
-    /// An entry of a power levels event that is no integer, or no user id.
-    Entry(String),
+    /// A value that is not what it has to be.
+    Malformed {
+        /// Where it stands.
+        entry: String,
+        /// The value as JSON, cut short if it is long.
+        found: String,
+        /// What it has to be.
+        expected: &'static str,
+    },
     /// The room's join rule.
     JoinRule(String),
+    /// The room's join rule does not admit a user of this membership.
+    NotAdmitted {
+        /// The join rule.
+        join_rule: String,
+        /// Who wants to join.
+        user: UserId,
+        /// That user's membership.
+        is: Membership,
+    },
     /// A membership that does not exist.
     UnknownMembership(String),
-    /// A state key that is somebody else's.
-    StateKey(String),
     /// Sender and state key differ.
     NotSelf {
         /// The sender.
@@ -120,6 +136,15 @@ pub enum Because {
     RoomVersion(Option<String>),
     /// A cited event that should not be cited.
     Cited(EventId),
+    /// A second cited event for one type and state key.
+    CitedTwice {
+        /// The second one.
+        event: EventId,
+        /// The type of both.
+        kind: String,
+        /// The state key of both.
+        state_key: String,
+    },
     /// An event that should be cited and is not.
     NotCited(EventId),
     /// A device of an MLS group.
@@ -128,6 +153,8 @@ pub enum Because {
         user: String,
         /// Its id.
         device: String,
+        /// The membership of its user.
+        is: Membership,
     },
     /// What the MLS engine says.
     Mls(String),
@@ -148,6 +175,21 @@ pub enum Because {
     Nothing,
 }
 
+/// The most of a malformed value that a refusal repeats, in bytes.
+const SHOWN: usize = 64;
+
+impl Because {
+    /// A value that is not what it has to be.
+    pub(crate) fn malformed(entry: impl Into<String>, found: &Value, expected: &'static str) -> Self {
+        let mut found = found.to_string();
+        if found.len() > SHOWN {
+            found.truncate(found.floor_char_boundary(SHOWN));
+            found.push('…');
+        }
+        Self::Malformed { entry: entry.into(), found, expected }
+    }
+}
+
 impl fmt::Display for Because {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -160,10 +202,14 @@ impl fmt::Display for Because {
                 write!(f, "{entry} is {level}, above the sender's level {sender}")
             }
             Self::Field(field) => write!(f, "`{field}` is missing or malformed"),
-            Self::Entry(entry) => write!(f, "{entry} is not what it should be"),
+            Self::Malformed { entry, found, expected } => {
+                write!(f, "{entry} is {found}, and has to be {expected}")
+            }
             Self::JoinRule(rule) => write!(f, "the join rule is {rule}"),
+            Self::NotAdmitted { join_rule, user, is } => {
+                write!(f, "the join rule is {join_rule}, and the membership of {user} is {is}")
+            }
             Self::UnknownMembership(membership) => write!(f, "there is no membership {membership:?}"),
-            Self::StateKey(key) => write!(f, "the state key {key:?} is another user's"),
             Self::NotSelf { sender, state_key } => {
                 write!(f, "the sender is {sender}, the state key {state_key:?}")
             }
@@ -174,8 +220,13 @@ impl fmt::Display for Because {
             Self::RoomVersion(Some(version)) => write!(f, "the room version {version:?} is not implemented"),
             Self::RoomVersion(None) => f.write_str("it names no room version"),
             Self::Cited(id) => write!(f, "it cites {id}, which does not belong among its auth events"),
+            Self::CitedTwice { event, kind, state_key } => {
+                write!(f, "{event} is the second {kind} with the state key {state_key:?} that it cites")
+            }
             Self::NotCited(id) => write!(f, "it does not cite {id}"),
-            Self::Device { user, device } => write!(f, "the device {device:?} of {user}"),
+            Self::Device { user, device, is } => {
+                write!(f, "the device {device:?} of {user}, whose membership is {is}")
+            }
             Self::Mls(detail) => f.write_str(detail),
             Self::Size { bytes, limit } => write!(f, "it would have {bytes} bytes; {limit} are allowed"),
             Self::Event(id) => write!(f, "because of {id}"),

@@ -119,7 +119,9 @@ pub fn check_cited<'s>(
         if let Some(cited_event) = known(id).map(RoomEvent::event) {
             let slot = (cited_event.kind(), cited_event.state_key());
             if slots.contains(&slot) {
-                return Err(Refusal::new(AuthRule::CitedTwice, Because::Cited(id.clone())));
+                let (kind, state_key) = (slot.0.to_owned(), slot.1.unwrap_or_default().to_owned());
+                let because = Because::CitedTwice { event: id.clone(), kind, state_key };
+                return Err(Refusal::new(AuthRule::CitedTwice, because));
             }
             slots.push(slot);
         }

@@ -102,7 +102,10 @@ impl World {
     fn refuses(&self, event: &Event, rule: &str) {
         match self.decide(event) {
             Ok(by) => panic!("allowed by {}", by.place()),
-            Err(refusal) => assert_eq!(refusal.rule.to_string(), format!("auth {rule}"), "{refusal}"),
+            Err(refusal) => {
+                assert_eq!(refusal.rule.to_string(), format!("auth {rule}"), "{refusal}");
+                assert_ne!(refusal.because, Because::Nothing, "{refusal} says nothing of what it compared");
+            }
         }
     }
 }
@@ -161,6 +164,11 @@ fn rule_4_cited_events() {
     assert_eq!(check(&reversed), Ok(()), "a set has no order");
     let twice: Vec<_> = right.iter().chain(&right[..1]).cloned().collect();
     assert_eq!(check(&twice), Err("auth 4.1".to_owned()));
+    let refusal = check_cited(&message, &twice, &state, known).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        format!(r#"auth 4.1: {} is the second m.room.create with the state key "" that it cites"#, right[0]),
+    );
     let mut extra = right.clone();
     extra.push(world.get("m.room.join_rules", "").unwrap().id().clone());
     assert_eq!(check(&extra), Err("auth 4.2".to_owned()));
@@ -381,6 +389,57 @@ fn rules_9_5_to_9_10_changes() {
     refused(
         &change(json!({"users": me, "events": {"z": 51}}), json!({"users": me, "events": {"a": 51, "z": 1}})),
         "9.6.1",
+    );
+}
+
+#[test]
+fn refusals_say_what_was_compared() {
+    let refusal = |world: &World, event: &Event| world.decide(event).unwrap_err().to_string();
+    let world = World::new().with_member(BOB, "join");
+    for (event, text) in [
+        (
+            event("m.room.member", Some("bob"), ALICE, json!({"membership": "invite"})),
+            r#"auth 5.1: the state key is "bob", and has to be a user id"#,
+        ),
+        (
+            event("m.room.member", Some(BOB), ALICE, json!({})),
+            "auth 5.1: `membership` is missing or malformed",
+        ),
+        (
+            member(CAROL, CAROL, "join"),
+            "auth 5.2.6: the join rule is invite, and the membership of @carol:c.example is leave",
+        ),
+        (member(ALICE, BOB, "invite"), "auth 5.3.2: the membership of @bob:b.example is join"),
+        (member(BOB, CAROL, "ban"), "auth 5.5.3: the sender's level is 0, and 50 is needed"),
+        (member(CAROL, CAROL, "knock"), "auth 5.6.1: the join rule is invite"),
+        (member(ALICE, ALICE, "Join"), r#"auth 5.7: there is no membership "Join""#),
+        (
+            event("m.room.member", Some(ALICE), ALICE, json!({"membership": [1]})),
+            "auth 5.7: membership is [1], and has to be a string",
+        ),
+        (
+            event("org.x", Some(BOB), ALICE, json!({})),
+            r#"auth 8: the sender is @alice:a.example, the state key "@bob:b.example""#,
+        ),
+        (levels(json!({"ban": "50"})), r#"auth 9.1: ban is "50", and has to be an integer"#),
+        (levels(json!({"events": {"x": null}})), "auth 9.2: x in events is null, and has to be an integer"),
+        (
+            levels(json!({"users": {"bob": 1}})),
+            r#"auth 9.3: a key of users is "bob", and has to be a user id"#,
+        ),
+    ] {
+        assert_eq!(refusal(&world, &event), text);
+    }
+    let long = refusal(&world, &levels(json!({"ban": "é".repeat(100)})));
+    assert_eq!(long, format!("auth 9.1: ban is \"{}…, and has to be an integer", "é".repeat(31)));
+    let world = world.with_levels(json!({"users": {ALICE: 100, BOB: 100}}));
+    assert_eq!(
+        refusal(&world, &member(ALICE, BOB, "leave")),
+        "auth 5.4.5: the sender's level 100 is not above the target's 100",
+    );
+    assert_eq!(
+        refusal(&world, &levels(json!({"users": {ALICE: 100, BOB: 101}}))),
+        "auth 9.9.1: @bob:b.example is 101, above the sender's level 100",
     );
 }
 

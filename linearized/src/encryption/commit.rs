@@ -92,7 +92,7 @@ fn check_added(change: &Change, room: &Room) -> Result<(), Refusal> {
             .is_ok_and(|user| room.is_world_readable() || room.membership(&user) == Membership::Join)
     };
     match change.added.iter().find(|member| !may_come(member.address.user_id())) {
-        Some(member) => Err(Refusal::new(MlsRule::AddedNotJoined, device(&member.address))),
+        Some(member) => Err(Refusal::new(MlsRule::AddedNotJoined, device(&member.address, room))),
         None => Ok(()),
     }
 }
@@ -104,13 +104,15 @@ fn check_removed(change: &Change, room: &Room) -> Result<(), Refusal> {
             || !UserId::parse(user).is_ok_and(|user| room.membership(&user) == Membership::Join)
     };
     match change.removed.iter().find(|address| !may_go(address.user_id())) {
-        Some(address) => Err(Refusal::new(MlsRule::RemovedIllegally, device(address))),
+        Some(address) => Err(Refusal::new(MlsRule::RemovedIllegally, device(address, room))),
         None => Ok(()),
     }
 }
 
-fn device(address: &DeviceAddress) -> Because {
-    Because::Device { user: address.user_id().to_owned(), device: address.device_id().to_owned() }
+fn device(address: &DeviceAddress, room: &Room) -> Because {
+    let (user, device) = (address.user_id().to_owned(), address.device_id().to_owned());
+    let is = UserId::parse(&user).map_or(Membership::Leave, |user| room.membership(&user));
+    Because::Device { user, device, is }
 }
 
 /// Names the rule that an MLS error breaks.
@@ -153,5 +155,50 @@ fn rule(fault: &PeerFault) -> MlsRule {
         | PeerFault::GroupStateMismatch { .. }
         | PeerFault::UnknownGroupInfoSigner => MlsRule::GroupState,
         _ => MlsRule::Malformed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mimi_mls::CredentialError;
+    use mimi_mls::framing::MessageKind;
+
+    use super::*;
+
+    /// The rooms of [`super::super::tests`] show most of these; some need a peer that breaks MLS itself, which `mimi-mls`
+    /// has in its own tests.
+    #[test]
+    fn faults_have_their_rules() {
+        let address = |device: &str| DeviceAddress::new("@bob:b.example", device).unwrap();
+        for (fault, expected) in [
+            (PeerFault::NotPublicMessage { got: MessageKind::PrivateMessage }, MlsRule::NotPublic),
+            (PeerFault::NotACommit, MlsRule::NotPublic),
+            (PeerFault::WrongGroup { got: Vec::new() }, MlsRule::OtherGroup),
+            (
+                PeerFault::WrongSuite { expected: Suite::DhKemX25519Aes128GcmSha256Ed25519, got: 3 },
+                MlsRule::OtherSuite,
+            ),
+            (PeerFault::StaleEpoch { expected: 2, got: 1 }, MlsRule::Epoch),
+            (PeerFault::EpochAhead { expected: 1, got: 2 }, MlsRule::Epoch),
+            (PeerFault::SenderNotInGroup, MlsRule::Committer),
+            (PeerFault::SenderMayNotCommit, MlsRule::Committer),
+            (PeerFault::IdentityChanged { before: address("A"), after: address("B") }, MlsRule::Committer),
+            (PeerFault::ProposalByReference, MlsRule::Proposals),
+            (PeerFault::UnsupportedProposal { proposal_type: 4 }, MlsRule::Proposals),
+            (PeerFault::RepeatedProposal, MlsRule::Proposals),
+            (PeerFault::KeyPackage(KeyPackageError::Expired { not_after: 0, now: 1 }), MlsRule::Lifetime),
+            (PeerFault::Credential(CredentialError::NotCanonical), MlsRule::Credential),
+            (PeerFault::DuplicateDevice { address: address("A") }, MlsRule::Credential),
+            (PeerFault::DuplicateKey, MlsRule::Credential),
+            (
+                PeerFault::RemovedByJoiner { joiner: address("A"), removed: address("B") },
+                MlsRule::RemovedIllegally,
+            ),
+            (PeerFault::MissingRatchetTree, MlsRule::GroupState),
+            (PeerFault::UnknownGroupInfoSigner, MlsRule::GroupState),
+            (PeerFault::BadConfirmationTag, MlsRule::Malformed),
+        ] {
+            assert_eq!(rule(&fault), expected, "{fault}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The room model against other people's implementations and against properties that hold whatever happens.
 
-#![expect(clippy::unwrap_used, reason = "what fails here is the test, and so it should")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here is the test, and so it should")]
 
+mod authorization;
 mod canonical_json;
+mod room;
