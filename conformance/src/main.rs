@@ -16,6 +16,7 @@ mod preflight;
 mod report;
 mod runner;
 mod target;
+mod vectors;
 mod wire;
 
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 mod check;
 mod run;
 mod serve;
+mod vectors;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -23,13 +24,14 @@ enum Command {
     Run(run::RunArguments),
     Serve(serve::ServeArguments),
     Check(check::CheckArguments),
+    Vectors(vectors::VectorsArguments),
 }
 
 /// Runs a command.
 pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
     let default = match &arguments.command {
         // The suite reports what it sees; what its own servers log is noise unless asked for.
-        Command::Run(_) | Command::Check(_) => "off",
+        Command::Run(_) | Command::Check(_) | Command::Vectors(_) => "off",
         Command::Serve(_) => "info",
     };
     log(default);
@@ -37,6 +39,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Command::Run(arguments) => run::run(arguments).await,
         Command::Serve(arguments) => serve::serve(arguments).await,
         Command::Check(arguments) => check::run(&arguments),
+        Command::Vectors(arguments) => vectors::run(&arguments),
     }
 }
 

@@ -10,6 +10,7 @@ mod check;
 mod control;
 mod run;
 mod serve;
+mod vectors;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
