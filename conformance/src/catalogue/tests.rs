@@ -1,6 +1,6 @@
 //! The catalogue, the cases and the code speak of the same things.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,8 @@ fn catalogue() -> Catalogue {
 
 fn entries(file: &str, kind: &str) -> Vec<Table> {
     let file: Table = file.parse().unwrap();
-    assert_eq!(file.keys().collect::<Vec<_>>(), [kind]);
+    let kinds: Vec<_> = file.keys().map(String::as_str).collect();
+    assert!(kinds == ["requirement"] || kinds == ["reading", "seed"], "{kinds:?}");
     file[kind].as_array().unwrap().iter().map(|entry| entry.as_table().unwrap().clone()).collect()
 }
 
@@ -108,6 +109,49 @@ fn every_reading_is_whole_and_the_cases_and_tests_that_show_it_exist() {
             let (file, function) = test.split_once('#').unwrap();
             let source = fs::read_to_string(root.join(file)).unwrap_or_default();
             assert!(source.contains(&format!("fn {function}(")), "{id}: {test} does not exist");
+        }
+    }
+}
+
+/// Each entry of the list of errata is settled in one place, and what settles it knows.
+#[test]
+fn the_list_of_errata_is_complete_and_agrees_with_the_readings() {
+    let (readings, catalogue) = (entries(ERRATA, "reading"), catalogue());
+    let mut settled = BTreeMap::new();
+    for reading in &readings {
+        for seed in list(reading, "seeds") {
+            let before = settled.insert(seed, text(reading, "id"));
+            assert_eq!(before, None, "{seed} is in {} too", text(reading, "id"));
+        }
+    }
+    let seeds = entries(ERRATA, "seed");
+    let ids: Vec<_> = seeds.iter().map(|seed| text(seed, "id").to_owned()).collect();
+    assert_eq!(ids, (1..=106).map(|number| format!("E{number:02}")).collect::<Vec<_>>());
+    for seed in &seeds {
+        let id = text(seed, "id");
+        assert!(text(seed, "note").trim().ends_with('.'), "{id}");
+        let known = ["id", "verdict", "reading", "requirement", "note"];
+        assert!(seed.keys().all(|key| known.contains(&key.as_str())), "{id}");
+        let place = |field: &str| seed.get(field).map(|value| value.as_str().unwrap());
+        let (reading, requirement) = (place("reading"), place("requirement"));
+        match text(seed, "verdict") {
+            "kept" | "corrected" => assert!(reading.is_some() != requirement.is_some(), "{id}"),
+            "dropped" => assert_eq!((reading, requirement), (None, None), "{id}"),
+            other => panic!("{id}: {other}"),
+        }
+        assert_eq!(settled.get(id).copied(), reading, "{id}");
+        assert!(
+            requirement.is_none_or(|id| id.starts_with("LM-04/") && catalogue.says(id).is_some()),
+            "{id}"
+        );
+    }
+    // What the catalogue calls unspecified for the sake of an entry, that entry says.
+    for requirement in requirements() {
+        let why = requirement.get("unspecified").and_then(Value::as_str).unwrap_or_default();
+        for word in why.split(|c: char| !c.is_ascii_alphanumeric()) {
+            let cited = word.strip_prefix('E').is_some_and(|number| number.parse::<u32>().is_ok());
+            let seed = seeds.iter().find(|seed| text(seed, "id") == word);
+            assert!(!cited || seed.is_some_and(|seed| text(seed, "verdict") != "dropped"), "{word} in {why}");
         }
     }
 }
