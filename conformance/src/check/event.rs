@@ -1,12 +1,13 @@
 //! One event, or one LPDU.
 
 use mimi_linearized::base64;
-use mimi_linearized::event::{Integrity, Lpdu, Pdu, ShapeError, VerifiedPdu, hash, redact, reference_id};
+use mimi_linearized::event::{Integrity, Lpdu, Pdu, VerifiedPdu, hash, redact, reference_id};
 use mimi_linearized::json::{Object, canonical};
-use mimi_linearized::signing::{KeyRing, ServerKeyRing, SignatureError};
+use mimi_linearized::signing::{KeyRing, ServerKeyRing};
 use mimi_linearized::version::{RoomVersion, RoomVersions};
 use serde_json::Value;
 
+use super::explain::{pointer, shape, signature};
 use super::{Checked, Kind, Remark};
 
 /// Checks a whole event by itself: its shape, its hashes, its signatures.
@@ -44,7 +45,8 @@ pub(super) fn check_lpdu(object: &Object, keys: Option<&ServerKeyRing>) -> Check
             if lpdu.event().hub_server().is_none() {
                 let remark =
                     Remark::fault("it names no `hub_server`, so that no hub takes it").requires("R10");
-                remarks.push(remark.help("name the hub of the room"));
+                let remark = remark.at(pointer(&["hub_server"])).accepts("the name of the room's hub");
+                remarks.push(remark.help("a hub refuses it"));
             }
             remarks.extend(lpdu_hash(object));
             match keys.map(|keys| lpdu.verify(keys)) {
@@ -97,16 +99,15 @@ fn hashes(original: &Object, redacted: &Object) -> Vec<Remark> {
             return;
         }
         let computed = base64::encode(&computed);
-        let what = format!(
-            "the content hash `{name}` does not match: it is {claimed}, the contents hash to {computed}"
-        );
+        let what = format!("the content hash `{name}` is not that of the event: it is {claimed}");
         if redacted_before && name == "hashes.lpdu.sha256" {
             let note = Remark::note("it is a redacted copy: its contents did not match its sender's hash");
             remarks.push(note.requires("R05"));
         } else {
             let help =
                 "the contents were changed after they were hashed; receivers keep the redacted event only";
-            remarks.push(Remark::fault(what).requires("LM-04/5.1/11").help(help));
+            let remark = Remark::fault(what).requires("LM-04/5.1/11").accepts(computed);
+            remarks.push(remark.at(pointer(&name.split('.').collect::<Vec<_>>())).help(help));
         }
     };
     compare("hashes.sha256", claimed(&["sha256"]), hash::pdu_content_hash(original));
@@ -121,25 +122,9 @@ fn lpdu_hash(object: &Object) -> Option<Remark> {
         return None;
     }
     let computed = base64::encode(&computed);
-    let what = format!("the content hash does not match: it is {claimed}, the contents hash to {computed}");
-    Some(Remark::fault(what).requires("LM-04/5.1/11").help("the hub will seal the redacted event"))
-}
-
-/// An event of the wrong shape.
-pub(super) fn shape(error: &ShapeError) -> Remark {
-    Remark::fault(error.to_string()).requires(error.requirement()).help("receivers drop the event")
-}
-
-/// A signature that is missing or wrong.
-fn signature(error: &SignatureError) -> Remark {
-    let help = match error {
-        SignatureError::UnknownKey { .. } => "give that server's keys with --keys; receivers drop the event",
-        SignatureError::ExpiredKey { .. } => {
-            "the event's origin_server_ts is past the key's validity; receivers drop the event"
-        }
-        _ => "receivers drop the event",
-    };
-    Remark::fault(error.to_string()).requires("LM-04/5.1/6").help(help)
+    let what = format!("the content hash is not that of the LPDU: it is {claimed}");
+    let remark = Remark::fault(what).requires("LM-04/5.1/11").accepts(computed);
+    Some(remark.at(pointer(&["hashes", "lpdu", "sha256"])).help("the hub will seal the redacted event"))
 }
 
 /// The version whose rules an event is read by, before anything else is known of its room.

@@ -1,7 +1,9 @@
-//! Checking events, LPDUs, whole rooms and evidence without any server.
+//! Checking events, LPDUs, whole rooms, published keys and evidence without any server.
 
 mod event;
 mod evidence;
+mod explain;
+mod keys;
 mod room;
 
 use mimi_linearized::json::strict::{self, JsonError};
@@ -14,8 +16,8 @@ use serde_json::Value;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
-    /// Whatever it looks like: a list is a room, an object with `auth_events` an event, one that says so is evidence,
-    /// and any other an LPDU
+    /// Whatever it looks like: keys by `verify_keys`, evidence by its `kind`, any other list is a room, any other object
+    /// an event or an LPDU
     Auto,
     /// A whole event, as a hub made it
     Event,
@@ -25,6 +27,8 @@ pub(crate) enum Kind {
     Room,
     /// Evidence that a hub misbehaved, as a participant makes it
     Evidence,
+    /// Published keys: an answer to GET /_matrix/key/v2/server, an array of them, or a notary's answer
+    Keys,
 }
 
 /// How bad something is.
@@ -51,6 +55,9 @@ pub(crate) struct Remark {
     /// What kind of event that is, and whose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) event: Option<String>,
+    /// Where in the document, or in that event, as a JSON pointer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) at: Option<String>,
     /// What was found.
     pub(crate) what: String,
     /// The rule that refuses it.
@@ -59,7 +66,10 @@ pub(crate) struct Remark {
     /// The requirement or reading behind it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) requirement: Option<String>,
-    /// What would have been accepted, or what to do.
+    /// What would have been accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) accepted: Option<String>,
+    /// What follows, or what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) help: Option<String>,
 }
@@ -71,7 +81,7 @@ pub(crate) struct Checked {
     pub(crate) kind: Kind,
     /// Whether nothing breaks a rule.
     pub(crate) ok: bool,
-    /// How many events were checked.
+    /// How many events, or answers with keys, were checked.
     pub(crate) events: usize,
     /// The ids of the events that were read, in order.
     pub(crate) event_ids: Vec<String>,
@@ -128,7 +138,10 @@ pub(crate) fn check(bytes: &[u8], kind: Kind, keys: Option<&ServerKeyRing>) -> R
         Ok(value) => value,
         Err(error) => return Ok(Checked::unreadable(kind, &error)),
     };
+    let is_keys = |value: &Value| value.get("verify_keys").is_some() || value.get("server_keys").is_some();
     let kind = match (kind, &value) {
+        (Kind::Auto, Value::Array(list)) if list.first().is_some_and(is_keys) => Kind::Keys,
+        (Kind::Auto, value) if is_keys(value) => Kind::Keys,
         (Kind::Auto, Value::Array(_)) => Kind::Room,
         (Kind::Auto, Value::Object(object)) if object.get("kind") == Some(&Value::from(proof::KIND)) => {
             Kind::Evidence
@@ -142,6 +155,7 @@ pub(crate) fn check(bytes: &[u8], kind: Kind, keys: Option<&ServerKeyRing>) -> R
         (kind, _) => kind,
     };
     match (kind, value) {
+        (Kind::Keys, value) => keys::check(value),
         (Kind::Room, Value::Array(events)) => room::check(events, keys.ok_or(CheckError::RoomWithoutKeys)?),
         (Kind::Room, Value::Object(mut object)) => match object.remove("events") {
             Some(Value::Array(events)) => room::check(events, keys.ok_or(CheckError::RoomWithoutKeys)?),
@@ -162,9 +176,11 @@ impl Remark {
             index: None,
             event_id: None,
             event: None,
+            at: None,
             what: what.into(),
             rule: None,
             requirement: None,
+            accepted: None,
             help: None,
         }
     }
@@ -182,6 +198,16 @@ impl Remark {
         self
     }
 
+    fn at(mut self, pointer: String) -> Self {
+        self.at = Some(pointer);
+        self
+    }
+
+    fn accepts(mut self, accepted: impl Into<String>) -> Self {
+        self.accepted = Some(accepted.into());
+        self
+    }
+
     fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -195,14 +221,7 @@ impl Checked {
     }
 
     fn unreadable(kind: Kind, error: &JsonError) -> Self {
-        let remark = match error {
-            JsonError::Syntax(error) => {
-                Remark::fault(format!("line {}, column {}: {error}", error.line(), error.column()))
-            }
-            error => Remark::fault(error.to_string())
-                .help("every JSON reader has to read an event alike: RFC 8785"),
-        };
-        Self::of(kind, Vec::new(), 0, vec![remark.requires("LM-04/7/2")])
+        Self::of(kind, Vec::new(), 0, vec![explain::unreadable(error)])
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use mimi_linearized::auth::{self, MlsRule, Refusal, Rule};
-use mimi_linearized::event::{Pdu, VerifiedPdu, reference_id};
+use mimi_linearized::auth::{self, Because, MlsRule, Refusal, Rule, SelectedState};
+use mimi_linearized::event::{Pdu, RoomEvent, VerifiedPdu, kind, reference_id};
 use mimi_linearized::json::Object;
 use mimi_linearized::participant::{Participant, Rejected, Snapshot, Verdict};
 use mimi_linearized::signing::ServerKeyRing;
 use mimi_linearized::version::{RoomVersion, RoomVersions};
 use serde_json::Value;
 
-use super::event::{any_version, shape, verify};
+use super::event::{any_version, verify};
+use super::explain::{pointer, refused, shape};
 use super::{CheckError, Checked, Kind, Remark};
 
 /// A room while it is checked.
@@ -107,7 +108,10 @@ impl<'k> Room<'k> {
         self.remarks.extend(found.into_iter().map(&remark));
         let id = verified.event().id().to_string();
         if verified.event().event().room_id() != self.participant.room().id() {
-            self.remarks.push(remark(Remark::fault("it is an event of another room")));
+            self.remarks.push(remark({
+                let here = self.participant.room().id().to_string();
+                Remark::fault("it is an event of another room").at(pointer(&["room_id"])).accepts(here)
+            }));
             return true;
         }
         if self.listed.contains(&id) {
@@ -116,6 +120,16 @@ impl<'k> Room<'k> {
         }
         self.listed.push(id);
         self.place(verified, &remark)
+    }
+
+    /// What an event that comes next has to cite.
+    fn to_cite(&self, event: &RoomEvent) -> String {
+        let state = self.participant.room().state();
+        let Some(create) = state.current(kind::CREATE, "") else { return String::new() };
+        let current = |kind: &str, key: &str| state.current(kind, key);
+        let selected = SelectedState::select(event.event(), create, false, current);
+        let ids: Vec<String> = selected.to_cite(event.event()).iter().map(ToString::to_string).collect();
+        format!("exactly {}", ids.join(", "))
     }
 
     fn place(&mut self, verified: VerifiedPdu, remark: &impl Fn(Remark) -> Remark) -> bool {
@@ -130,25 +144,24 @@ impl<'k> Room<'k> {
                 self.participant.append(extension).is_ok()
             }
             Verdict::Rejected(Rejected { event, refusal }) => {
-                self.remarks.push(remark(refused(&refusal)));
+                let mut fault = refused(&refusal);
+                if matches!(refusal.because, Because::Cited(_) | Because::CitedTwice { .. } | Because::NotCited(_)) {
+                    fault = fault.accepts(self.to_cite(&event));
+                }
+                self.remarks.push(remark(fault));
                 self.participant.keep(Rejected { event, refusal });
                 true
             }
             Verdict::Gap { missing, .. } => {
                 let what = format!("it follows {missing}, which is not before it in the list");
-                let help = format!("the event before it is {}", self.participant.room().head().event_id);
-                self.remarks.push(remark(Remark::fault(what).requires("LM-04/3.5/21").help(help)));
+                let head =
+                    format!("the id of the event before it, {}", self.participant.room().head().event_id);
+                let fault = Remark::fault(what).requires("LM-04/3.5/21").at(pointer(&["prev_events"]));
+                self.remarks.push(remark(fault.accepts(head)));
                 false
             }
         }
     }
-}
-
-/// An event that a rule refuses.
-fn refused(refusal: &Refusal) -> Remark {
-    let mut remark = Remark::fault(refusal.because.to_string()).requires(refusal.rule.requirement());
-    remark.rule = Some(refusal.rule.to_string());
-    remark.help("participants reject the event")
 }
 
 /// An event that is in the list and should not be.

@@ -1,4 +1,4 @@
-//! `mimi check`: events, LPDUs, rooms and evidence, from a file or standard input.
+//! `mimi check`: events, LPDUs, rooms, keys and evidence, from a file or standard input.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::check::{Checked, Kind, Remark, Severity, check, read_keys};
 use crate::output::print;
 use crate::{FAILED, USAGE};
 
-/// Check an event, an LPDU, a whole room, or evidence against a hub, without any server.
+/// Check an event, an LPDU, a whole room, published keys, or evidence against a hub, without any server.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A room is an array of its events in order, from m.room.create on, as GET /rooms/{room}/events of the control API gives
@@ -80,9 +80,13 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 /// The outcome in words.
 fn explain(checked: &Checked) -> String {
-    let mut text: String = checked.remarks.iter().map(explain_remark).collect();
+    let mut text: String =
+        checked.remarks.iter().map(|remark| explain_remark(checked.kind, remark)).collect();
     let faults = checked.remarks.iter().filter(|remark| remark.severity == Severity::Fault).count();
     let what = match (checked.kind, checked.event_ids.as_slice()) {
+        (Kind::Keys, _) => {
+            format!("{} key response{}", checked.events, if checked.events == 1 { "" } else { "s" })
+        }
         (Kind::Room, ids) => format!("{} of {} events", checked.events, ids.len()),
         (Kind::Evidence, ids) => format!("evidence about {}", ids.join(" and ")),
         (_, [id]) => id.clone(),
@@ -97,13 +101,14 @@ fn explain(checked: &Checked) -> String {
     text
 }
 
-fn explain_remark(remark: &Remark) -> String {
+fn explain_remark(kind: Kind, remark: &Remark) -> String {
+    let what = if kind == Kind::Keys { "entry" } else { "event" };
     let mut text = match remark.severity {
         Severity::Fault => "fault".to_owned(),
         Severity::Note => "note".to_owned(),
     };
     if let Some(index) = remark.index {
-        text.push_str(&format!(" in event {index}"));
+        text.push_str(&format!(" in {what} {index}"));
     }
     if let Some(id) = &remark.event_id {
         text.push_str(&format!(" {id}"));
@@ -112,10 +117,16 @@ fn explain_remark(remark: &Remark) -> String {
         text.push_str(&format!(" ({event})"));
     }
     text.push_str(&format!(": {}\n", remark.what));
+    if let Some(at) = &remark.at {
+        text.push_str(&format!("  at: {}\n", if at.is_empty() { "the top" } else { at }));
+    }
     match (&remark.rule, &remark.requirement) {
         (Some(rule), Some(requirement)) => text.push_str(&format!("  rule: {rule} ({requirement})\n")),
         (None, Some(requirement)) => text.push_str(&format!("  rule: {requirement}\n")),
         _ => {}
+    }
+    if let Some(accepted) = &remark.accepted {
+        text.push_str(&format!("  accepted: {accepted}\n"));
     }
     if let Some(help) = &remark.help {
         text.push_str(&format!("  {help}\n"));
