@@ -55,11 +55,18 @@ pub(crate) struct Case {
     pub(crate) covers: &'static [&'static str],
     /// What it needs of the target.
     pub(crate) needs: &'static [Need],
+    /// Whether it runs after all others and by itself, because it gets in the way of whatever runs beside it.
+    pub(crate) alone: bool,
     /// What it does.
     pub(crate) run: for<'c> fn(&'c Context) -> Running<'c>,
 }
 
 impl Case {
+    /// The same case, run after all others and by itself.
+    pub(crate) const fn alone(self) -> Self {
+        Self { alone: true, ..self }
+    }
+
     /// The section of the draft it is about.
     pub(crate) fn section(&self) -> &'static str {
         self.id.split_once('/').map_or(self.id, |(section, _)| section)
@@ -85,6 +92,9 @@ pub(crate) enum Finding {
         /// What the target does.
         what: String,
     },
+    /// What the case is about did not come about, so that there is nothing to judge.
+    #[error("{0}")]
+    Untried(String),
     /// The suite itself could not go on.
     #[error("the suite could not go on: {0}")]
     Suite(String),
@@ -115,6 +125,7 @@ macro_rules! case {
             role: $crate::case::Role::$role,
             covers: &[$($covers),+],
             needs: &[],
+            alone: false,
             run: |ctx| Box::pin($run(ctx)),
         }
     };
@@ -131,6 +142,7 @@ macro_rules! driven_case {
             role: $crate::case::Role::$role,
             covers: &[$($covers),+],
             needs: &[$crate::case::Need::Control],
+            alone: false,
             run: |ctx| Box::pin($run(ctx)),
         }
     };
@@ -149,7 +161,7 @@ pub(crate) enum Verdict {
     Warn,
     /// It reads the draft otherwise, and may.
     Acceptable,
-    /// The case was not tried, for a declared reason.
+    /// The case was not tried, or came to nothing that could be judged, for a declared reason.
     Skip,
 }
 
@@ -170,6 +182,7 @@ impl Verdict {
         match (result, level) {
             (Ok(()), _) => Self::Pass,
             (Err(Finding::Acceptable { .. }), _) => Self::Acceptable,
+            (Err(Finding::Untried(_)), _) => Self::Skip,
             (Err(Finding::Fault(_)), Level::Should | Level::May) => Self::Warn,
             (Err(Finding::Fault(_) | Finding::Suite(_)), _) => Self::Fail,
         }

@@ -18,6 +18,9 @@ use crate::wire::{self, Ask, Reply};
 
 /// How long the suite waits for something that has to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it waits for what has to happen some time: what is tried again, or fetched anew. It is less than the time that
+/// a case has.
+pub(crate) const LONG_PATIENCE: Duration = Duration::from_secs(100);
 /// How often it looks, where it cannot be told.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -77,6 +80,11 @@ impl Context {
         let client = environment.probe(offer)?;
         let name = &environment.target.name;
         Ok(wire::attempt(&client, &self.recorder, "(unsigned)", name, ask).await)
+    }
+
+    /// Where the target has the endpoint at this final path: most often there (reading R24).
+    pub(crate) fn path(&self, target: &str) -> String {
+        self.environment.unstable_only.path(target).into_owned()
     }
 
     /// Sends a request that is not signed.
@@ -164,18 +172,6 @@ impl Context {
             }
             self.pause(deadline, what).await?;
         }
-    }
-
-    /// Asks again and again until the answer is yes.
-    pub(crate) async fn until<F>(&self, what: &str, is: impl Fn() -> F + Send) -> Result<(), Finding>
-    where
-        F: Future<Output = Result<bool, Finding>> + Send,
-    {
-        let deadline = Instant::now() + PATIENCE;
-        while !is().await? {
-            self.pause(deadline, what).await?;
-        }
-        Ok(())
     }
 
     /// Waits for an event in a room's list on the target.

@@ -22,6 +22,7 @@ use tokio::sync::OnceCell;
 
 use crate::case::Finding;
 use crate::target::Target;
+use crate::unstable::UnstableOnly;
 
 /// How often a free port is asked for before the suite gives up.
 const PORT_ATTEMPTS: usize = 100;
@@ -191,6 +192,8 @@ pub(crate) struct Environment {
     pub(crate) client: FederationClient,
     /// When it began, in milliseconds since the Unix epoch.
     started: i64,
+    /// Which endpoints it has under the unstable path only.
+    pub(crate) unstable_only: UnstableOnly,
     target_keys: OnceCell<ServerKeys>,
 }
 
@@ -207,8 +210,19 @@ impl Environment {
         let offer = ClientOffer { tls: TlsVersions::Tls12AndTls13, http: HttpVersions::Http2AndHttp11 };
         let client = probe(&setup, &resolve, &target.name, offer)?;
         let (versions, target_keys) = (RoomVersions::lm_04(), OnceCell::new());
-        let started = clock::now_ms();
-        Ok(Arc::new(Self { target, setup, ports, resolve, seed, versions, client, started, target_keys }))
+        let (started, unstable_only) = (clock::now_ms(), UnstableOnly::default());
+        Ok(Arc::new(Self {
+            target,
+            setup,
+            ports,
+            resolve,
+            seed,
+            versions,
+            client,
+            started,
+            unstable_only,
+            target_keys,
+        }))
     }
 
     /// A client that offers other versions of TLS and HTTP than usual.

@@ -16,6 +16,7 @@ mod preflight;
 mod report;
 mod runner;
 mod target;
+mod unstable;
 mod vectors;
 mod wire;
 

@@ -9,7 +9,7 @@ use crate::evidence::Recorder;
 use crate::peer::Peer;
 
 /// Makes sure that the suite reaches the target, and that the target reaches a server of the suite: it is sent a signed
-/// request, which it can only check with that server's key.
+/// request, which it can only check with that server's key. Then finds out under which paths the target has its endpoints.
 ///
 /// # Errors
 /// What is wrong, and what can be done about it.
@@ -23,11 +23,12 @@ pub(crate) async fn check(environment: &Arc<Environment>) -> Result<(), String> 
     })?;
     let recorder = Recorder::default();
     let peer = Peer::start(environment, &recorder).await.map_err(|error| error.to_string())?;
-    let path = "/_matrix/federation/v2/event/%24none";
+    // An endpoint that has a final path only, so that there is nothing to find out about it first.
+    let path = "/_matrix/federation/v1/state/%21none?event_id=%24none";
     let reply = peer.request(Method::GET, path, None).await.map_err(|error| error.to_string())?;
     let asked = peer.requests().iter().any(|request| request.target.starts_with("/_matrix/key/v2/server"));
     if asked {
-        return Ok(());
+        return environment.unstable_only.learn(&peer).await.map_err(|error| error.to_string());
     }
     let name = &peer.name;
     Err(format!(

@@ -1,4 +1,4 @@
-//! Running cases: several at a time, each on its own, none longer than its time.
+//! Running cases: several at a time, or one alone, each on its own, none longer than its time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,7 +24,8 @@ pub(crate) async fn run(
 ) -> Vec<Outcome> {
     let places = Arc::new(Semaphore::new(CONCURRENT));
     let mut running = JoinSet::new();
-    for (index, case) in cases.iter().copied().enumerate() {
+    let numbered = || cases.iter().copied().enumerate();
+    for (index, case) in numbered().filter(|(_, case)| !case.alone) {
         let (places, environment) = (Arc::clone(&places), Arc::clone(environment));
         running.spawn(async move {
             let _place = places.acquire_owned().await;
@@ -37,6 +38,11 @@ pub(crate) async fn run(
             progress.ended(&outcome);
             outcomes.push((index, outcome));
         }
+    }
+    for (index, case) in numbered().filter(|(_, case)| case.alone) {
+        let outcome = run_one(Arc::clone(environment), case).await;
+        progress.ended(&outcome);
+        outcomes.push((index, outcome));
     }
     outcomes.sort_by_key(|(index, _)| *index);
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()

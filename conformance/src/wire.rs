@@ -89,12 +89,13 @@ impl Reply {
         Err(Finding::Fault(format!("{what} is to be answered {status} {errcode}, the answer was {got}")))
     }
 
-    /// Whether the target refused the request as the caller's fault: an error of the 4xx kind with an errcode.
+    /// Whether the target refused the request: an error of the 4xx kind with an errcode, or 500 `M_UNKNOWN`, which is
+    /// recommended for errors that are specified nowhere (LM-04 §12.2.2).
     pub(crate) fn is_refusal(&self) -> bool {
-        self.status.is_client_error() && !self.errcode().is_empty()
+        (self.status.is_client_error() && !self.errcode().is_empty()) || self.is(500, "M_UNKNOWN")
     }
 
-    /// Checks that the reply is a refusal, whichever.
+    /// Checks that the reply is a refusal, whichever. For errors that the draft does not specify.
     pub(crate) fn expect_refusal(&self, what: &str) -> Result<(), Finding> {
         if self.is_refusal() {
             return Ok(());

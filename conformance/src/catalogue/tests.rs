@@ -93,13 +93,16 @@ fn every_requirement_is_whole_and_in_its_section() {
 #[test]
 fn every_reading_is_whole_and_the_cases_and_tests_that_show_it_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    for entry in entries(ERRATA, "reading") {
-        let id = text(&entry, "id");
+    let readings = entries(ERRATA, "reading");
+    let ids: Vec<&str> = readings.iter().map(|entry| text(entry, "id")).collect();
+    assert!(ids.is_sorted_by(|one, next| one < next), "each once, in order: {ids:?}");
+    for entry in &readings {
+        let id = text(entry, "id");
         for field in ["title", "draft", "reading", "reason"] {
-            assert!(!text(&entry, field).trim().is_empty(), "{id}: {field}");
+            assert!(!text(entry, field).trim().is_empty(), "{id}: {field}");
         }
-        assert!(!list(&entry, "sections").is_empty(), "{id}");
-        let shown_by = list(&entry, "shown_by");
+        assert!(!list(entry, "sections").is_empty(), "{id}");
+        let shown_by = list(entry, "shown_by");
         assert!(!shown_by.is_empty(), "nothing shows {id}");
         let (tests, named): (Vec<&str>, Vec<&str>) = shown_by.iter().partition(|name| name.contains('#'));
         let covering: Vec<&str> =

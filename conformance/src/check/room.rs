@@ -145,7 +145,10 @@ impl<'k> Room<'k> {
             }
             Verdict::Rejected(Rejected { event, refusal }) => {
                 let mut fault = refused(&refusal);
-                if matches!(refusal.because, Because::Cited(_) | Because::CitedTwice { .. } | Because::NotCited(_)) {
+                if matches!(
+                    refusal.because,
+                    Because::Cited(_) | Because::CitedTwice { .. } | Because::NotCited(_)
+                ) {
                     fault = fault.accepts(self.to_cite(&event));
                 }
                 self.remarks.push(remark(fault));

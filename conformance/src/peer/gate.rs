@@ -3,12 +3,14 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::inbound::Log;
 use super::{Inbound, Peer};
 use crate::case::Finding;
+use crate::context::PATIENCE;
 
 /// Keeps requests waiting. They go on when it is opened, or dropped.
 #[derive(Debug)]
@@ -31,6 +33,21 @@ impl Gate {
     /// Waits until a request has come.
     pub(crate) async fn until_arrived(&self, what: &str) -> Result<Inbound, Finding> {
         self.0.arrived.until(what, |inbound| Some(inbound.clone())).await
+    }
+
+    /// Waits until more requests have come than these.
+    pub(crate) async fn until_more(&self, what: &str, seen: usize) -> Result<(), Finding> {
+        self.until_more_within(PATIENCE, what, seen).await
+    }
+
+    /// As [`Self::until_more`], for no longer than this.
+    pub(crate) async fn until_more_within(
+        &self,
+        patience: Duration,
+        what: &str,
+        seen: usize,
+    ) -> Result<(), Finding> {
+        self.0.arrived.until_within(patience, what, |requests| (requests.len() > seen).then_some(())).await
     }
 
     /// Every request that has come so far, in order.

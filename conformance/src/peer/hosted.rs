@@ -307,6 +307,7 @@ impl Inner {
                 return;
             }
             let target = format!("/_matrix/federation/v2/send/{}", self.txn_id());
+            let target = self.environment.unstable_only.path(&target);
             let body = json!({"pdus": some, "edus": []});
             let destination = &self.environment.target.name;
             let header = mimi_transport::request_auth::sign_request(
@@ -317,7 +318,8 @@ impl Inner {
                 Some(&body),
                 &self.key,
             );
-            let ask = crate::wire::Ask::new(Method::PUT, target).header(http::header::AUTHORIZATION, header);
+            let ask =
+                crate::wire::Ask::new(Method::PUT, &*target).header(http::header::AUTHORIZATION, header);
             // What comes of it is in the evidence.
             let _ = self.ask(ask.json(&body)).await;
         }

@@ -1,6 +1,7 @@
 //! What the target sent to a peer.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use mimi_linearized::id::ServerName;
@@ -98,19 +99,29 @@ impl Log {
         what: &str,
         find: impl Fn(&Inbound) -> Option<T> + Send + Sync,
     ) -> Result<T, Finding> {
-        let deadline = Instant::now() + PATIENCE;
+        self.until_within(PATIENCE, what, |requests| requests.iter().find_map(&find)).await
+    }
+
+    /// Waits no longer than this until the requests give something.
+    pub(super) async fn until_within<T>(
+        &self,
+        patience: Duration,
+        what: &str,
+        find: impl Fn(&[Inbound]) -> Option<T> + Send + Sync,
+    ) -> Result<T, Finding> {
+        let deadline = Instant::now() + patience;
         loop {
             // Asked for before looking, so that nothing that comes in between is missed.
             let more = self.more.notified();
             let found = {
                 let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-                requests.iter().find_map(&find)
+                find(&requests)
             };
             if let Some(found) = found {
                 return Ok(found);
             }
             if tokio::time::timeout_at(deadline, more).await.is_err() {
-                return Err(fault(format!("within {} s the target should: {what}", PATIENCE.as_secs())));
+                return Err(fault(format!("within {} s the target should: {what}", patience.as_secs())));
             }
         }
     }

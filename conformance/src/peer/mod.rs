@@ -12,6 +12,7 @@ mod serve;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http::{HeaderValue, Method, header};
 use mimi_linearized::event::Draft;
@@ -199,6 +200,17 @@ impl Peer {
         self.inner.log.until(what, |inbound| is(inbound).then(|| inbound.clone())).await
     }
 
+    /// As [`Self::until_request`], for no longer than this.
+    pub(crate) async fn until_request_within(
+        &self,
+        patience: Duration,
+        what: &str,
+        is: impl Fn(&Inbound) -> bool + Send + Sync,
+    ) -> Result<Inbound, Finding> {
+        let find = |requests: &[Inbound]| requests.iter().find(|inbound| is(inbound)).cloned();
+        self.inner.log.until_within(patience, what, find).await
+    }
+
     /// Waits for a PDU that came over `/send`. What was attached to it in transit is gone.
     pub(crate) async fn until_pdu(
         &self,
@@ -260,8 +272,19 @@ impl Peer {
         request_auth::sign_request(method.as_str(), target, &self.name, destination, body, &self.key)
     }
 
-    /// A signed request to the target.
+    /// A signed request to the target, under the path that it has for this endpoint (reading R24).
     pub(crate) async fn request(
+        &self,
+        method: Method,
+        target: &str,
+        body: Option<&Value>,
+    ) -> Result<Reply, Finding> {
+        let target = self.inner.environment.unstable_only.path(target);
+        self.request_exactly(method, &target, body).await
+    }
+
+    /// A signed request to the target, under this path whatever the target has.
+    pub(crate) async fn request_exactly(
         &self,
         method: Method,
         target: &str,
@@ -302,10 +325,11 @@ impl Peer {
     /// the target is to read there.
     pub(crate) async fn send_text(&self, pdus: &[String], read: &[Value]) -> Result<Sent, Finding> {
         let target = format!("/_matrix/federation/v2/send/{}", self.txn_id());
+        let target = self.inner.environment.unstable_only.path(&target);
         let signed = json!({"pdus": read, "edus": []});
         let authorization = self.authorization(&Method::PUT, &target, Some(&signed));
         let body = format!("{{\"pdus\":[{}],\"edus\":[]}}", pdus.join(","));
-        let ask = Ask::new(Method::PUT, target)
+        let ask = Ask::new(Method::PUT, &*target)
             .header(header::AUTHORIZATION, authorization)
             .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .raw_body(body);

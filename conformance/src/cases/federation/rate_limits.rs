@@ -1,4 +1,5 @@
-//! Rate limits (LM-04 §12.2.6). Every other case waits when it is told to; these look at how it is told.
+//! Rate limits (LM-04 §12.2.6). Every other case waits when it is told to; these look at how it is told. They run alone, as
+//! they use up what others would need.
 
 use http::{Method, header};
 use mimi_transport::keys::KEY_PATH;
@@ -19,7 +20,8 @@ pub(super) const CASES: &[Case] = &[
         "endpoints that are marked as not rate-limited do not answer 429",
         ["LM-04/12.2.6/2"],
         unlimited_endpoints
-    ),
+    )
+    .alone(),
     case!(
         Must,
         Server,
@@ -27,7 +29,8 @@ pub(super) const CASES: &[Case] = &[
         "a request over the limit is answered 429 M_LIMIT_EXCEEDED",
         ["LM-04/12.2.6/3"],
         over_the_limit
-    ),
+    )
+    .alone(),
     case!(
         Should,
         Server,
@@ -35,7 +38,8 @@ pub(super) const CASES: &[Case] = &[
         "an answer 429 says how long to wait, in milliseconds",
         ["LM-04/12.2.6/4"],
         time_to_wait
-    ),
+    )
+    .alone(),
 ];
 
 /// How many requests are sent at once: more than a person causes, and no strain for a server.
@@ -71,6 +75,14 @@ fn limited(replies: &[Reply]) -> impl Iterator<Item = &Reply> {
     replies.iter().filter(|reply| reply.status.as_u16() == 429 || reply.errcode() == "M_LIMIT_EXCEEDED")
 }
 
+/// Without an answer that says so, nothing is known of the limit.
+fn expect_limited(replies: &[Reply]) -> Result<(), Finding> {
+    if limited(replies).next().is_some() {
+        return Ok(());
+    }
+    Err(Finding::Untried(format!("none of {MANY} requests at once was over a limit of the target")))
+}
+
 async fn over_the_limit(ctx: &Context) -> Result<(), Finding> {
     let replies = many_questions(ctx).await?;
     for reply in limited(&replies) {
@@ -78,15 +90,17 @@ async fn over_the_limit(ctx: &Context) -> Result<(), Finding> {
     }
     // What is not over the limit is answered as ever.
     let other = replies.iter().find(|reply| !reply.is(429, "M_LIMIT_EXCEEDED"));
-    other.map_or(Ok(()), |reply| reply.expect_error("a template for an unknown room", 404, "M_NOT_FOUND"))
+    other.map_or(Ok(()), |reply| reply.expect_error("a template for an unknown room", 404, "M_NOT_FOUND"))?;
+    expect_limited(&replies)
 }
 
 async fn time_to_wait(ctx: &Context) -> Result<(), Finding> {
-    for reply in limited(&many_questions(ctx).await?) {
+    let replies = many_questions(ctx).await?;
+    for reply in limited(&replies) {
         let wait = reply.body.get("retry_after_ms");
         check!(wait.is_some_and(Value::is_u64), "`retry_after_ms` of a 429 is {wait:?}");
     }
-    Ok(())
+    expect_limited(&replies)
 }
 
 /// Whether no answer is a 429.
@@ -101,7 +115,7 @@ async fn unlimited_endpoints(ctx: &Context) -> Result<(), Finding> {
     let peer: Peer = ctx.peer().await?;
     // One after the other, as a server sends them.
     for _ in 0..MANY {
-        let target = paths::send(&peer.txn_id());
+        let target = ctx.path(&paths::send(&peer.txn_id()));
         let body = json!({"pdus": [], "edus": []});
         let authorization = peer.authorization(&Method::PUT, &target, Some(&body));
         let ask = Ask::new(Method::PUT, target).json(&body).header(header::AUTHORIZATION, authorization);

@@ -6,7 +6,7 @@ use mimi_linearized::id::UserId;
 use mimi_transport::api::UNSTABLE_PREFIX;
 use serde_json::{Value, json};
 
-use super::{is_signed_by, without_signature};
+use super::{answered_invite, is_signed_by, without_signature};
 use crate::case::{Case, Finding, case, check, driven_case};
 use crate::cases::steps::guest::{GuestRoom, foreign_room};
 use crate::cases::steps::paths;
@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::wire::Reply;
 
 pub(in crate::cases) const CASES: &[Case] = &[
-    case!(
+    driven_case!(
         Must,
         Participant,
         "12.7.2.1/invited",
@@ -22,7 +22,7 @@ pub(in crate::cases) const CASES: &[Case] = &[
         ["LM-04/12.7.2.1/16", "LM-04/12.7.2.1/19", "R23"],
         invited
     ),
-    case!(
+    driven_case!(
         Must,
         Participant,
         "12.7.2.1/invited-without-state",
@@ -46,7 +46,7 @@ pub(in crate::cases) const CASES: &[Case] = &[
         ["LM-04/12.7.2.1/15", "LM-04/3.2.1/3", "LM-04/3.2.1/5"],
         incompatible_version
     ),
-    case!(
+    driven_case!(
         Must,
         Participant,
         "12.7.2.1/wrong-event-to-the-target",
@@ -93,7 +93,7 @@ async fn invited(ctx: &Context) -> Result<(), Finding> {
     let event = invite_of(&room, &room.carol)?;
     let body = json!({"event": event, "invite_room_state": stripped(&room)?, "room_version": "I.1"});
     let reply = send(&room, &body).await?;
-    expect_signed(ctx, reply.expect_ok("an invite")?.get("pdu"), &event).await?;
+    expect_signed(ctx, answered_invite(ctx, reply.expect_ok("an invite")?), &event).await?;
 
     let path = format!("{UNSTABLE_PREFIX}/invite/{}", room.peer.txn_id());
     let reply = room.peer.request(Method::POST, &path, Some(&body)).await?;
@@ -114,7 +114,8 @@ async fn invited_without_state(ctx: &Context) -> Result<(), Finding> {
     let room = foreign_room(ctx).await?;
     let event = invite_of(&room, &room.carol)?;
     let reply = send(&room, &json!({"event": event, "room_version": "I.1"})).await?;
-    expect_signed(ctx, reply.expect_ok("an invite without stripped state")?.get("pdu"), &event).await?;
+    expect_signed(ctx, answered_invite(ctx, reply.expect_ok("an invite without stripped state")?), &event)
+        .await?;
     let mut state = stripped(&room)?;
     if let Some(state) = state.as_array_mut() {
         let (host, content) = (room.peer.user("host")?, json!({"anything": ["at", "all"]}));
@@ -124,8 +125,8 @@ async fn invited_without_state(ctx: &Context) -> Result<(), Finding> {
     let event = invite_of(&room, &erin)?;
     let body = json!({"event": event, "invite_room_state": state, "room_version": "I.1"});
     let reply = send(&room, &body).await?;
-    expect_signed(ctx, reply.expect_ok("an invite with a custom event in its state")?.get("pdu"), &event)
-        .await
+    let answer = reply.expect_ok("an invite with a custom event in its state")?;
+    expect_signed(ctx, answered_invite(ctx, answer), &event).await
 }
 
 async fn invited_user_is_told(ctx: &Context) -> Result<(), Finding> {
@@ -159,8 +160,11 @@ async fn wrong_event(ctx: &Context) -> Result<(), Finding> {
     let room = foreign_room(ctx).await?;
     let (peer, host) = (&room.peer, room.peer.user("host")?);
     let forge = |draft: Draft| -> Result<Value, Finding> {
-        let create = room.room.state_id("m.room.create", "");
-        let cites: Vec<_> = create.into_iter().collect();
+        let mut cites = room.room.cites(&host);
+        // Of membership events, invites and joins cite the join rules besides (LM-04 §5.2.1).
+        if matches!(draft.content.get("membership").and_then(Value::as_str), Some("invite" | "join")) {
+            cites.extend(room.room.state_id("m.room.join_rules", ""));
+        }
         peer.forge_pdu(draft, &cites, &room.room.head())
     };
     let invite = |user: &UserId| peer.member(&room.room.id, &host, user, "invite");

@@ -15,6 +15,7 @@ use mimi_transport::clock;
 use serde_json::Value;
 
 use crate::case::{Case, Finding, fault};
+use crate::cases::steps::paths;
 use crate::cases::steps::stripped::{STRIPPED, expect_stripped, telling_settings, types};
 use crate::context::Context;
 use crate::peer::{Inbound, Peer};
@@ -62,4 +63,11 @@ async fn member_event(
 /// The invites that a server was asked to take.
 fn invites(peer: &Peer) -> Vec<Inbound> {
     peer.requests().into_iter().filter(|request| request.is("invite")).collect()
+}
+
+/// The event in the answer to an invite. Where the unstable path is the only one, it may be called `event` (reading R23).
+fn answered_invite<'a>(ctx: &Context, answer: &'a Value) -> Option<&'a Value> {
+    let path = paths::invite("any");
+    let alias = answer.get("event").filter(|_| ctx.path(&path) != path);
+    answer.get("pdu").or(alias)
 }

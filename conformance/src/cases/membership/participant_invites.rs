@@ -4,7 +4,7 @@ use http::Method;
 use mimi_linearized::id::UserId;
 use serde_json::{Value, json};
 
-use super::{invites, is_signed_by, member_event, membership_in};
+use super::{answered_invite, invites, is_signed_by, member_event, membership_in};
 use crate::case::{Case, Finding, check, driven_case};
 use crate::cases::steps::paths;
 use crate::cases::steps::{HubRoom, hub_room, hub_room_with, reference_id};
@@ -96,7 +96,7 @@ async fn through_the_hub(ctx: &Context) -> Result<(), Finding> {
     let dave = third.user("dave")?;
     let (lpdu, reply) = invite(&room, &dave).await?;
     let answer = reply.expect_ok("a participant's invite")?;
-    let pdu = answer.get("pdu").cloned().unwrap_or_default();
+    let pdu = answered_invite(ctx, answer).cloned().unwrap_or_default();
     check!(lpdu_hash(&pdu) == lpdu_hash(&lpdu), "`pdu` is not made of the LPDU that was sent: {answer}");
     let asked = invites(&third);
     let sent = asked.first().and_then(|request| request.body.get("event")).cloned().unwrap_or_default();

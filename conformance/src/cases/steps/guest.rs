@@ -70,6 +70,19 @@ impl GuestRoom<'_> {
         control.send(recorder, &self.room.id, carol, "m.room.message", None, &content).await
     }
 
+    /// Waits for an event in the target's list of the room, if it keeps one: a participant may do without.
+    pub(in crate::cases) async fn until_listed(
+        &self,
+        what: &str,
+        is: impl Fn(&Value) -> bool + Send + Sync,
+    ) -> Result<Value, Finding> {
+        if self.ctx.events(&self.room.id).await?.is_empty() {
+            let what = "the target keeps no list of a room that it takes part in".to_owned();
+            return Err(Finding::Acceptable { reading: "R13", what });
+        }
+        self.ctx.until_event(&self.room.id, what, is).await
+    }
+
     /// A message of the hub's user, appended to the room and not sent to anybody.
     pub(in crate::cases) fn host_appends(&self, body: &str) -> Result<Value, Finding> {
         let host = self.peer.user("host")?;

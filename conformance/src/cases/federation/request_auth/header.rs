@@ -81,7 +81,7 @@ struct Parts {
 async fn parts(ctx: &Context) -> Result<Parts, Finding> {
     let peer = ctx.peer().await?;
     // One signature in four has no slash. These are more than enough attempts to find one.
-    let claims = (0..1_000_u32).map(|n| Claim::of(&peer, ctx, &format!("{}?n={n}", question())));
+    let claims = (0..1_000_u32).map(|n| Claim::of(&peer, ctx, &format!("{}&n={n}", question())));
     let found = claims.map(|claim| (claim.sign(&peer.key), claim)).find(|(sig, _)| !sig.contains('/'));
     let Some((signature, claim)) = found else {
         return Err(Finding::Suite("no signature is a token".to_owned()));
