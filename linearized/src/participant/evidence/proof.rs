@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::{Claim, Evidence, EvidenceError, Fault, Proved};
 use crate::auth::{self, AuthRule, Because, Membership, Refusal, RoomRule, SelectedState};
 use crate::base64;
@@ -179,15 +177,18 @@ impl<C: Fn(&Pdu, &ServerName) -> Result<(), EvidenceError>> Court<'_, C> {
         if event.event().hub_server().is_none() || *sender == self.hub {
             return not("it is the hub's own");
         }
-        let claims = |path: &[&str], computed: hash::Hash| {
-            let claimed = path.iter().try_fold(object.get("hashes")?, |value, step| value.get(step));
-            Some(claimed.and_then(Value::as_str).and_then(base64::decode_array::<32>) == Some(computed))
+        // Whether the hash at this place is there, and of these contents.
+        let hashed = |path: &[&str], computed: hash::Hash| {
+            let claimed = path.iter().try_fold(object.get("hashes")?, |value, step| value.get(step))?;
+            Some(claimed.as_str().and_then(base64::decode_array::<32>) == Some(computed))
         };
-        if claims(&["sha256"], hash::pdu_content_hash(object)) != Some(true) {
+        if hashed(&["sha256"], hash::pdu_content_hash(object)) != Some(true) {
             return not("the hub has not hashed these contents");
         }
-        if claims(&["lpdu", "sha256"], hash::lpdu_content_hash(object)) == Some(true) {
-            return not("its sender has hashed these contents");
+        match hashed(&["lpdu", "sha256"], hash::lpdu_content_hash(object)) {
+            Some(false) => {}
+            Some(true) => return not("its sender has hashed these contents"),
+            None => return not("it has no hash of its sender's"),
         }
         // A hub redacts what does not match the sender's hash before it seals it (reading R05).
         let mut given = object.clone();
