@@ -267,7 +267,8 @@ fn every_rule_is_in_the_table_of_rules() {
     let auth = AuthRule::ALL.iter().map(|rule| (Rule::from(*rule), format!("{rule:?}")));
     let mls = MlsRule::ALL.iter().map(|rule| (Rule::from(*rule), format!("{rule:?}")));
     let room = RoomRule::ALL.iter().map(|rule| (Rule::from(*rule), format!("{rule:?}")));
-    let rules: Vec<(Rule, String)> = auth.chain(mls).chain(room).collect();
+    let hub = HubRule::ALL.iter().map(|rule| (Rule::from(*rule), format!("{rule:?}")));
+    let rules: Vec<(Rule, String)> = auth.chain(mls).chain(room).chain(hub).collect();
     let expected: Vec<(String, String)> =
         rules.iter().map(|(rule, name)| (rule.to_string(), name.clone())).collect();
     let named: Vec<(String, String)> =
