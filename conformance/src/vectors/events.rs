@@ -50,8 +50,8 @@ impl Cast {
             "type": kind,
             "sender": sender,
             "origin_server_ts": TS,
-            "content": content,
         });
+        let event = oracle::with(&event, "content", content);
         match state_key {
             Some(key) => oracle::with(&event, "state_key", json!(key)),
             None => event,
