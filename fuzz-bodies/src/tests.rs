@@ -32,7 +32,7 @@ fn a_short_run_of_every_target() {
         seeds.iter().for_each(|seed| (target.body)(seed));
         let inputs = prop_oneof![3 => near(seeds), 1 => proptest::collection::vec(any::<u8>(), 0..96)];
         let mut runner =
-            TestRunner::new(Config { cases: 192, failure_persistence: None, ..Config::default() });
+            TestRunner::new(Config { cases: 512, failure_persistence: None, ..Config::default() });
         let run = runner.run(&inputs, |bytes| {
             (target.body)(&bytes);
             Ok(())

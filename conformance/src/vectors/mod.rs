@@ -262,7 +262,7 @@ fn verify_one(group: &Group, vector: &Vector, catalogue: &Catalogue) -> Result<(
     }
     let found = evaluate::evaluate(&group.kind, &vector.input).map_err(|error| error.to_string())?;
     if found != vector.expected {
-        return Err(format!("expected {}, found {found}", vector.expected));
+        return Err(difference(&vector.expected, &found, ""));
     }
     let accepted = vector.expected.get("accepted").and_then(Value::as_bool).unwrap_or(true);
     let fits = match vector.result {
@@ -278,6 +278,24 @@ fn verify_one(group: &Group, vector: &Vector, catalogue: &Catalogue) -> Result<(
         return Err(format!("`rule` is {:?}, the rule that decides {decides:?}", vector.rule));
     }
     Ok(())
+}
+
+/// The first place in which two values differ, and how.
+fn difference(expected: &Value, found: &Value, at: &str) -> String {
+    let pairs: Vec<(String, &Value, &Value)> = match (expected, found) {
+        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
+            let steps = a.iter().zip(b.values());
+            steps.map(|((key, a), b)| (key.replace('~', "~0").replace('/', "~1"), a, b)).collect()
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter().zip(b).enumerate().map(|(index, (a, b))| (index.to_string(), a, b)).collect()
+        }
+        _ => Vec::new(),
+    };
+    match pairs.into_iter().find(|(_, a, b)| a != b) {
+        Some((step, a, b)) => difference(a, b, &format!("{at}/{step}")),
+        None => format!("at {at:?} expected {expected}, found {found}"),
+    }
 }
 
 #[cfg(test)]

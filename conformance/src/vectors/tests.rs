@@ -120,6 +120,15 @@ fn change(value: &mut Value) {
 }
 
 #[test]
+fn a_difference_is_told_by_its_place() {
+    let (a, b) =
+        (serde_json::json!({"a": [1, {"b/": 2}], "c": 3}), serde_json::json!({"a": [1, {"b/": 4}], "c": 3}));
+    assert_eq!(difference(&a, &b, ""), r#"at "/a/1/b~1" expected 2, found 4"#);
+    let other = serde_json::json!({"a": [1]});
+    assert_eq!(difference(&other, &a["a"], ""), r#"at "" expected {"a":[1]}, found [1,{"b/":2}]"#);
+}
+
+#[test]
 fn what_is_said_about_a_vector_has_to_fit() {
     let mut file = generate(1).into_iter().find(|file| file.subject == "authorization").unwrap();
     let mut with = |change: fn(&mut Vector)| {
