@@ -20,7 +20,7 @@ use crate::table::OURS;
 const HUB: &str = "hub.example";
 const SEED: [u8; 32] = [7; 32];
 
-/// A message of about 1.2 KB, from a user of the hub.
+/// A message of 1,333 bytes with its hash and signature, from a user of the hub.
 fn message() -> Object {
     let id = |letter: &str| format!("${}", letter.repeat(43));
     let Value::Object(event) = json!({

@@ -2,7 +2,12 @@
 //!
 //! `cargo bench -p mimi-compare --features peers`
 
-#![expect(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a benchmark that cannot go on stops")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot go on stops"
+)]
 
 mod events;
 #[path = "../../tests/ruma/peer.rs"]

@@ -54,6 +54,11 @@ fn measured(results: &Path) -> Vec<(String, Vec<(String, f64)>)> {
     for (_, functions) in &mut groups {
         functions.sort_by_key(|(name, _)| name != OURS);
     }
+    // Digits are compared as numbers would be, so that small rooms come before large ones.
+    groups.sort_by_key(|(group, _)| {
+        let (what, size) = group.split_once(", ").unwrap_or((group, ""));
+        (what.to_owned(), size.len(), size.to_owned())
+    });
     groups
 }
 

@@ -29,7 +29,7 @@ impl Dice {
     /// One of these, each as likely as the others.
     pub(crate) fn one_of<'t, T>(&mut self, things: &'t [T]) -> &'t T {
         let index = self.below(things.len() as u64);
-        things.iter().nth(usize::try_from(index).unwrap()).unwrap()
+        &things[usize::try_from(index).unwrap()]
     }
 
     /// One of these, by weight.

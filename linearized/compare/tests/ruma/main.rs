@@ -4,7 +4,12 @@
 //! [`signatures`] list the difference with the section or reading that decides it; anything else that differs is a fault
 //! in one of the two. Only the public interface of `ruma` is used.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here is the test, and so it should")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what fails here is the test, and so it should"
+)]
 
 mod authorization;
 mod dice;
