@@ -20,7 +20,7 @@ fn event(number: u64, kind: &str, state_key: Option<&str>, content: Value, cites
         content: object(content),
         origin_server_ts: TS,
     };
-    let event = draft.into_event(&RoomVersions::lm_04().default_version()).unwrap();
+    let event = draft.into_event(RoomVersions::lm_04().default_version()).unwrap();
     let prev = number.checked_sub(1).map(id);
     RoomEvent::assemble(event, id(number), cites.to_vec(), prev.into_iter().collect(), None)
 }
