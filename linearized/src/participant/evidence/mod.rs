@@ -31,6 +31,7 @@
 //! - *That a commit does not fit its MLS group.* That would take the whole group.
 //! - *That a knock was refused or let through against the join rule*, unless it cites the join rules, which it need not
 //!   (reading R11).
+//! - *Anything in a room whose hub can change* (reading R32): one hub's signatures do not show whose a place was.
 //!
 //! # Invites are not in the list until something follows them
 //!

@@ -10,7 +10,7 @@ use crate::id::{EventId, ServerName, UserId};
 use crate::json::{Object, canonical};
 use crate::room::first_hub;
 use crate::signing::KeyRing;
-use crate::version::{Keep, RedactionRules, RoomVersion, RoomVersions};
+use crate::version::{HubSelection, Keep, RedactionRules, RoomVersion, RoomVersions};
 
 /// The fields of `content` that authorization reads, by type.
 const READ: [(&str, &[&str]); 4] = [
@@ -57,6 +57,9 @@ impl Evidence {
         version: &Arc<RoomVersion>,
         check: impl Fn(&Pdu, &ServerName) -> Result<(), EvidenceError>,
     ) -> Result<Proved, EvidenceError> {
+        if version.hub_selection != HubSelection::Creator {
+            return Err(EvidenceError::HubChanges);
+        }
         let court = Court { create, version, hub: first_hub(create.event(), version), check };
         let fault = match self.claim {
             Claim::Fork => court.fork(self.pair()?, &self.support),

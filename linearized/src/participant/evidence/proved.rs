@@ -118,6 +118,9 @@ pub enum EvidenceError {
     /// The room's beginning is for no room version that is implemented.
     #[error("`create` is for a room version that is not implemented")]
     Version,
+    /// The room's hub can change, and one hub's signatures do not show whose an event's place was (reading R32).
+    #[error("the hub of a room of this version can change: nothing is proved about such a room")]
+    HubChanges,
     /// The room's beginning is not allowed.
     #[error("`create` is no beginning of a room: {0}")]
     Create(#[source] Refusal),

@@ -8,7 +8,7 @@ use crate::id::EventId;
 use crate::participant::{Participant, Rejected, Verdict};
 use crate::signing::ServerKeyRing;
 use crate::testing::*;
-use crate::version::RoomVersions;
+use crate::version::{RoomVersions, TRANSFER};
 
 /// The hub's key and no other: whoever judges evidence needs nothing else.
 fn hub_key() -> ServerKeyRing {
@@ -113,6 +113,19 @@ fn a_fork_is_proved_with_the_event_that_is_listed() {
             "hub.example, the hub of !room:hub.example, sealed {one} and {two}, which both follow {prev}"
         )
     );
+}
+
+#[test]
+fn nothing_is_proved_where_the_hub_can_change() {
+    let _version = in_version(TRANSFER);
+    let (mut hub, mut participant) = pair();
+    let prev = head(&hub);
+    let listed = hub.message(ALICE).unwrap();
+    follow(&mut participant, &listed);
+    let other = after(&hub, hub.draft(BOB, "m.room.message", None, json!({"body": "psst"})), &prev);
+    let verdict = rejected(participant.judge(other, true));
+    let (evidence, _) = accuse(&hub, |excerpt| participant.accuse(&verdict, excerpt));
+    assert_eq!(evidence.unwrap_err(), EvidenceError::HubChanges.to_string());
 }
 
 #[test]
