@@ -90,10 +90,7 @@ impl Simulated {
 
     /// What somebody tries next. Most of it could be allowed; some of it is deliberately odd.
     pub(crate) fn next(&self, dice: &mut Dice) -> Draft {
-        let joined = USERS.iter().filter(|user| {
-            self.state("m.room.member", user).is_some_and(|event| event.event().membership() == Some("join"))
-        });
-        let joined: Vec<&str> = joined.copied().collect();
+        let joined = self.users_who("join");
         let sender = match joined.as_slice() {
             [] if dice.percent(90) => CREATOR,
             joined if !joined.is_empty() && dice.percent(65) => dice.one_of(joined),
@@ -109,7 +106,18 @@ impl Simulated {
         make(self, dice, sender)
     }
 
+    fn users_who(&self, membership: &str) -> Vec<&'static str> {
+        let is = |user: &str| self.state("m.room.member", user)?.event().membership();
+        USERS.into_iter().filter(|user| is(user) == Some(membership)).collect()
+    }
+
     fn membership(&self, dice: &mut Dice, sender: &str) -> Draft {
+        let banned = self.users_who("ban");
+        if !banned.is_empty() && dice.percent(40) {
+            let content = json!({"membership": "leave"});
+            let target: &str = dice.one_of::<&str>(&banned);
+            return draft(sender, "m.room.member", Some(target), content);
+        }
         let target = if dice.percent(45) { sender } else { dice.one_of(&USERS) };
         let membership = dice.weighed(&[
             (34, "join"),
@@ -142,6 +150,10 @@ impl Simulated {
             if dice.percent(50) {
                 content.insert(field.to_owned(), json!(dice.one_of(&LEVELS)));
             }
+        }
+        // Who may kick and not ban is who rule 5.4.3 is for.
+        if dice.percent(40) {
+            content.extend(object(json!({"ban": 75, "kick": 25})));
         }
         draft(CREATOR, "m.room.power_levels", Some(""), Value::Object(content))
     }
