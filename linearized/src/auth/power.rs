@@ -80,7 +80,16 @@ impl<'s> Levels<'s> {
     }
 }
 
-fn level(content: &Object, key: &str) -> Option<i64> {
+/// One of the seven single levels of a power levels content: as stated, or its default (LM-04 §5.2.2).
+pub(super) fn stated_or_default(content: &Object, field: &str) -> i64 {
+    let default = match field {
+        "ban" | "kick" | "redact" | "state_default" => 50,
+        _ => 0,
+    };
+    level(content, field).unwrap_or(default)
+}
+
+pub(super) fn level(content: &Object, key: &str) -> Option<i64> {
     as_integer(content.get(key)?)
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::power::{level, stated_or_default};
 use super::{AuthRule, Because, Refusal, SelectedState};
 use crate::event::Event;
 use crate::id::UserId;
@@ -27,10 +28,10 @@ pub(super) fn authorise(event: &Event, state: &SelectedState<'_>) -> Result<Auth
         _ => Ok(()),
     };
     for field in LEVELS {
-        let (was, is) = (level(current, field), level(new, field));
-        if was != is {
-            above(AuthRule::LevelCurrentTooHigh, field, was)?;
-            above(AuthRule::LevelNewTooHigh, field, is)?;
+        if level(current, field) != level(new, field) {
+            // A level that is not stated is in force with its default (reading R34).
+            above(AuthRule::LevelCurrentTooHigh, field, Some(stated_or_default(current, field)))?;
+            above(AuthRule::LevelNewTooHigh, field, Some(stated_or_default(new, field)))?;
         }
     }
     let events = changes(current, new, "events");
@@ -96,8 +97,4 @@ fn changes<'c>(current: &'c Object, new: &'c Object, map: &str) -> Vec<Change<'c
         .map(|entry| Change { entry, was: level_in(current, entry), is: level_in(new, entry) })
         .filter(|change| change.was != change.is)
         .collect()
-}
-
-fn level(content: &Object, key: &str) -> Option<i64> {
-    as_integer(content.get(key)?)
 }

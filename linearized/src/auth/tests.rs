@@ -337,7 +337,7 @@ fn rules_6_7_8_and_10() {
 #[test]
 fn rules_9_1_to_9_4_form() {
     for field in ["users_default", "events_default", "state_default", "ban", "redact", "kick", "invite"] {
-        for wrong in [json!("50"), json!(null), json!([]), json!(1e300)] {
+        for wrong in [json!("50"), json!(null), json!([]), json!({"level": 50})] {
             World::new().refuses(&levels(json!({field: wrong})), "9.1");
         }
         World::new().allows(&levels(json!({field: 50})), "9.4");
@@ -371,6 +371,16 @@ fn rules_9_5_to_9_10_changes() {
     refused(&change(json!({"users": me, "ban": 50}), json!({"users": me, "ban": 51})), "9.5.2");
     refused(&change(json!({"users": me}), json!({"users": me, "kick": 51})), "9.5.2");
     allowed(&change(json!({"users": me, "ban": 50}), json!({"users": me, "ban": 40})));
+    // A level that is not stated has its default, 50 here, before the change and after it (reading R34).
+    let junior = |more: Value| {
+        let mut levels = json!({"users": {BOB: 25}, "events": {"m.room.power_levels": 25}});
+        levels.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        levels
+    };
+    refused(&change(junior(json!({})), junior(json!({"ban": 0}))), "9.5.1");
+    refused(&change(junior(json!({"ban": 25})), junior(json!({}))), "9.5.2");
+    allowed(&change(junior(json!({})), junior(json!({"invite": 25}))));
+    allowed(&change(junior(json!({"invite": 25})), junior(json!({}))));
     allowed(&change(json!({"users": me, "ban": 99}), json!({"users": me, "ban": 99.0})));
     refused(&change(json!({"users": me, "events": {"x": 51}}), json!({"users": me})), "9.6.1");
     refused(

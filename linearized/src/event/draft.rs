@@ -10,7 +10,7 @@ use super::{Event, kind};
 use crate::auth::Membership;
 use crate::base64;
 use crate::id::{EventId, RoomId, ServerName, UserId};
-use crate::json::{Object, canonical};
+use crate::json::{Object, as_integer, canonical};
 use crate::signing::{SigningKey, signature_entry};
 use crate::version::{OwnEvents, RoomVersion};
 
@@ -67,8 +67,8 @@ impl Draft {
     }
 
     fn into_object(self) -> Result<Object, ShapeError> {
-        if self.content.values().any(has_fraction) {
-            return Err(ShapeError::Fraction);
+        if self.content.values().any(has_inexact_number) {
+            return Err(ShapeError::InexactNumber);
         }
         let mut object = Object::new();
         object.insert("room_id".to_owned(), json!(self.room_id));
@@ -125,12 +125,12 @@ impl Draft {
     }
 }
 
-/// Whether a value holds a number that is not integral.
-fn has_fraction(value: &Value) -> bool {
+/// Whether a value holds a number that is no integer which every reader has exactly.
+fn has_inexact_number(value: &Value) -> bool {
     match value {
-        Value::Number(number) => number.as_f64().is_some_and(|number| number.fract() != 0.0),
-        Value::Array(elements) => elements.iter().any(has_fraction),
-        Value::Object(members) => members.values().any(has_fraction),
+        Value::Number(_) => as_integer(value).is_none(),
+        Value::Array(elements) => elements.iter().any(has_inexact_number),
+        Value::Object(members) => members.values().any(has_inexact_number),
         Value::Null | Value::Bool(_) | Value::String(_) => false,
     }
 }

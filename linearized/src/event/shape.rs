@@ -70,9 +70,9 @@ pub enum ShapeError {
     /// An event without `hub_server` that has an LPDU hash (LM-04 §3.5).
     #[error("`hashes.lpdu` needs `hub_server`")]
     LpduHashWithoutHub,
-    /// A number with a fraction in an event that we are asked to create (reading R07).
-    #[error("numbers with a fraction are not used in events made here")]
-    Fraction,
+    /// A number with a fraction, or beyond 2^53 − 1, in an event that we are asked to create (reading R07).
+    #[error("numbers with a fraction or beyond 2^53 - 1 are not used in events made here")]
+    InexactNumber,
 }
 
 impl ShapeError {
@@ -88,7 +88,7 @@ impl ShapeError {
             Self::LpduExtraHash(_) | Self::LpduHashed => "LM-04/3.5.1/4",
             Self::LpduHashUnknown => "LM-04/3.5/15",
             Self::LpduHashWithoutHub => "LM-04/3.5/17",
-            Self::Fraction => "R07",
+            Self::InexactNumber => "R07",
             Self::TooLong { field: "type", .. } => "LM-04/3.5/5",
             Self::TooLong { .. } => "LM-04/3.5/7",
             Self::Missing("hashes.lpdu" | "hashes.lpdu.sha256") => "LM-04/3.5/16",

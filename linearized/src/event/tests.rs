@@ -275,10 +275,16 @@ fn ambiguous_json_is_no_event() {
 }
 
 #[test]
-fn our_own_events_have_no_fractions() {
-    let result =
-        draft("@bob:part.example", json!({"a": [{"b": 1.5}]})).into_lpdu(&hub(), &key(2), &version());
-    assert!(matches!(result, Err(ShapeError::Fraction)));
+fn our_own_events_have_numbers_that_every_reader_has_exactly() {
+    let made = |number: Value| {
+        draft("@bob:part.example", json!({"a": [{"b": number}]})).into_lpdu(&hub(), &key(2), &version())
+    };
+    for number in [json!(1.5), json!(1_i64 << 53), json!(-(1_i64 << 53)), json!(u64::MAX), json!(1e300)] {
+        assert!(matches!(made(number.clone()), Err(ShapeError::InexactNumber)), "{number}");
+    }
+    for number in [json!(0), json!(-0.0), json!(50.0), json!((1_i64 << 53) - 1)] {
+        assert!(made(number.clone()).is_ok(), "{number}");
+    }
 }
 
 #[test]

@@ -168,7 +168,7 @@ fn a_chain_may_be_cyclic_and_cite_what_is_not_known() {
 
 #[test]
 fn what_is_kept_of_an_event_reads_like_the_event() {
-    let mut hub = TestHub::new(json!({"n": 1.0, "big": 1e21, "e": "\u{20ac}"})).public();
+    let mut hub = TestHub::new(json!({"n": 1.0, "big": 9007199254740991.0, "e": "\u{20ac}"})).public();
     hub.member(BOB, BOB, "join").unwrap();
     hub.event(ALICE, "m.room.name", Some(""), json!({"name": "x", "f": [50.0, null, true]})).unwrap();
     for event in &hub.list {

@@ -4,7 +4,7 @@ use mimi_linearized::id::RoomId;
 use serde_json::{Value, json};
 
 use crate::case::{Case, Finding, check, driven_case, fault};
-use crate::cases::steps::{HubRoom, expect_refusal, hub_room, paths, reference_id, text, texts};
+use crate::cases::steps::{HubRoom, expect_refusal, hub_room, open_room, paths, reference_id, text, texts};
 use crate::context::Context;
 use crate::target::Room;
 
@@ -201,6 +201,14 @@ pub(super) const CASES: &[Case] = &[
             "LM-04/5.2.3/2",
         ],
         power_levels_change
+    ),
+    driven_case!(
+        Must,
+        Hub,
+        "5.2.3/unstated-levels",
+        "a level that is not stated is in force with its default, and changed by whom has that level",
+        ["LM-04/auth/9.5.1", "LM-04/auth/9.5.2", "LM-04/5.2.2/5", "R34"],
+        unstated_levels
     ),
 ];
 
@@ -625,4 +633,31 @@ async fn power_levels_change(ctx: &Context) -> Result<(), Finding> {
     room.accepts(&changed(&users("@erin:example.org"), Some(json!(10)))).await?;
     room.accepts(&changed("/kick", Some(json!(40)))).await?;
     room.accepts(&changed(&users(room.bob.as_str()), Some(json!(49)))).await.map(drop)
+}
+
+async fn unstated_levels(ctx: &Context) -> Result<(), Finding> {
+    let room = open_room(ctx).await?;
+    // What a server sets itself states every level, so the room's own are replaced, and `bob` is left with 25.
+    let levels = |more: &[(&str, i64)]| {
+        let mut content = json!({"users": {room.bob.as_str(): 25}, "events": {"m.room.power_levels": 25}});
+        if let Some(content) = content.as_object_mut() {
+            content.extend(more.iter().map(|(level, value)| ((*level).to_owned(), json!(value))));
+        }
+        room.state("m.room.power_levels", "", content)
+    };
+    room.accepts(&levels(&[("redact", 25)])).await?;
+    room.accepts(&levels(&[("redact", 25), ("invite", 25)])).await?;
+    let mut otherwise = None;
+    for (what, more) in [
+        ("a ban level of 0 where 50 was in force unstated", [("redact", 25), ("ban", 0)].as_slice()),
+        ("a redact level that is taken out, so that 50 is in force,", &[("invite", 25)]),
+    ] {
+        let lpdu = room.peer.lpdu(&levels(more))?;
+        let failed = room.peer.send(std::slice::from_ref(&lpdu), &[]).await?.expect_processed()?;
+        if failed.is_empty() {
+            let what = format!("{what} is accepted from a user of level 25");
+            otherwise.get_or_insert(Finding::Acceptable { reading: "R34", what });
+        }
+    }
+    otherwise.map_or(Ok(()), Err)
 }

@@ -36,10 +36,6 @@ enum Difference {
     /// Another user's level, equal to the sender's, is changed: rule 9.8.1 of LM-04 §5.2.3 refuses only what is higher
     /// than the sender's level, Matrix what is as high as well.
     LevelOfEqual,
-    /// A level that is not stated, on one side of the change, and whose default is above the sender's level. Rules 9.5.1
-    /// and 9.5.2 of LM-04 §5.2.3 speak of the current and the new value of a field that is added or removed; ours takes
-    /// what is not stated for no value, the peer for the default of §5.2.2.
-    DefaultOfLevel,
     /// A level that is written as a double: reading R07 takes `50.0` for 50, Matrix canonical JSON has no doubles.
     IntegralDouble,
     /// A user id whose localpart has upper-case letters: LM-04 §3.3 has no such ids, so rule 9.3 of §5.2.3 refuses them;
@@ -56,12 +52,11 @@ enum Difference {
     DefaultJoinRule,
 }
 
-const ALL: [Difference; 11] = [
+const ALL: [Difference; 10] = [
     Difference::FirstJoinForCreator,
     Difference::Restricted,
     Difference::KnockWhenInvited,
     Difference::LevelOfEqual,
-    Difference::DefaultOfLevel,
     Difference::IntegralDouble,
     Difference::HistoricalUserId,
     Difference::Notifications,
@@ -107,7 +102,6 @@ impl Parting<'_> {
                     && self.state.sender_membership().as_str() == "invite"
             }
             Difference::LevelOfEqual => self.ours_allows && by_level && self.touches_equals(),
-            Difference::DefaultOfLevel => self.ours_allows && by_level && self.falls_on_default(),
             Difference::IntegralDouble => {
                 self.ours_allows && by_level && event.content().values().any(Value::is_f64)
             }
@@ -139,17 +133,6 @@ impl Parting<'_> {
                     && self.join_rules.is_none_or(|rules| rules.event().content_str("join_rule").is_none())
             }
         }
-    }
-
-    /// Whether the power levels add or remove a field whose default is above the sender's level.
-    fn falls_on_default(&self) -> bool {
-        let sender = self.state.levels().user(self.event.sender());
-        let Some(before) = self.state.power_levels else { return false };
-        let defaults = [("ban", 50), ("kick", 50), ("redact", 50), ("state_default", 50), ("invite", 0)];
-        defaults.into_iter().chain([("events_default", 0), ("users_default", 0)]).any(|(field, default)| {
-            let stated = |event: &Event| event.content().contains_key(field);
-            stated(before.event()) != stated(self.event) && default > sender
-        })
     }
 
     /// Whether the power levels change or remove the level of another user who has the sender's.
