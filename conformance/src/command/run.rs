@@ -183,6 +183,14 @@ impl RunArguments {
             }
             return Ok(ExitCode::SUCCESS);
         }
+        // Before the run: whoever waited for it should not lose the report to a mistyped path.
+        if let Some(path) = self.json.as_ref().filter(|path| path.as_os_str() != "-") {
+            std::fs::OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(path)
+                .map_err(|error| usage(format!("{}: {error}", path.display())))?;
+        }
         let driver = self.driver()?;
         let setup = Setup::new(&self.peer_host, self.certificate(&driver)?, &self.ca).map_err(usage)?;
         let range = self.peer_ports.map(|PortRange(first, last)| (first, last));

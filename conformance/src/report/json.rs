@@ -1,13 +1,13 @@
 //! The stable report format.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::Summary;
 use crate::case::Outcome;
+use crate::output::print;
 
 /// The suite that made a report.
 #[derive(Debug, Serialize)]
@@ -47,8 +47,12 @@ pub(crate) struct Report {
 impl Report {
     /// Writes the report to a file, or to standard output if the path is `-`.
     pub(crate) fn write(&self, path: &Path) -> std::io::Result<()> {
-        let mut text = serde_json::to_vec_pretty(self).map_err(std::io::Error::other)?;
-        text.push(b'\n');
-        if path == Path::new("-") { std::io::stdout().write_all(&text) } else { fs::write(path, text) }
+        let mut text = serde_json::to_string_pretty(self).map_err(std::io::Error::other)?;
+        text.push('\n');
+        if path == Path::new("-") {
+            print(&text);
+            return Ok(());
+        }
+        fs::write(path, text)
     }
 }

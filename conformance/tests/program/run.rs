@@ -88,3 +88,22 @@ fn the_setup_names_the_ca_that_is_reused() {
     setup();
     assert_eq!(std::fs::read(&ca).unwrap(), made);
 }
+
+#[test]
+fn a_report_that_cannot_be_written_is_refused_before_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("missing").join("report.json");
+    let output = output(&["run", "--only", "5.2.3/knock", "--json", path.to_str().unwrap()]);
+    assert_eq!(code(&output), 2);
+    assert!(text(&output.stderr).contains("report.json"));
+    assert!(text(&output.stdout).is_empty(), "nothing was run");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_printed_is_no_success() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = super::mimi(&["run", "--list"]).stdout(full).output().unwrap();
+    assert_eq!(code(&output), 2);
+    assert!(text(&output.stderr).contains("cannot be written"));
+}
