@@ -160,6 +160,8 @@ rules! {
     RoomRule {
         /// The room is not known.
         UnknownRoom = "12.5.1/7",
+        /// An event of another room.
+        OtherRoom = "12.5.1/6",
         /// An event through another hub than the room's, or through none.
         OtherHub = "R10",
         /// A whole event sent to the hub, which takes LPDUs only.

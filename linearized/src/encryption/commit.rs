@@ -49,6 +49,12 @@ pub(super) fn stage(
                 GroupTracker::start(room.id().as_str(), suite, &content.message, &content.public_group_state)
                     .map_err(|error| refusal(&error))?;
             check_committer(&change, event)?;
+            if room.is_whole() && change.epoch != FIRST_EPOCH {
+                // Whoever was added in the epochs before would be judged by nobody.
+                let (found, expected) = (change.epoch.to_string(), FIRST_EPOCH.to_string());
+                let because = Because::Differs { what: "the epoch of the first commit", found, expected };
+                return Err(Refusal::new(MlsRule::Epoch, because));
+            }
             // A participant that comes later finds a group whose members it cannot judge one by one: who left may
             // still wait to be removed.
             if change.epoch == FIRST_EPOCH {

@@ -219,6 +219,22 @@ fn the_first_commit_brings_nobody_who_is_not_joined() {
 }
 
 #[test]
+fn the_first_commit_makes_the_first_epoch() {
+    let mut hub = TestHub::new(json!({"encryption": {"algorithm": ALGORITHM}}));
+    let room = hub.hub.room().id().to_string();
+    let mut alice = engine(ALICE, "A");
+    alice.create(&room).unwrap();
+    // Carol, who is not joined, is brought in by a commit that nobody is shown.
+    let carol = engine(CAROL, "C");
+    alice.commit(&room, Changes { add: vec![key_package(&carol)], ..Changes::default() }).unwrap();
+    alice.accepted(&room, "$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
+    let commit = alice.commit(&room, Changes { update: true, ..Changes::default() }).unwrap();
+    let event = hub.draft(ALICE, "m.mls.commit", None, content(&commit));
+    refused_by(hub.send(event), MlsRule::Epoch);
+    assert_eq!(hub.hub.room().encryption().epoch(), Some(0));
+}
+
+#[test]
 fn without_encryption_commits_are_events_like_others() {
     let mut hub = TestHub::new(json!({}));
     assert!(hub.event(ALICE, "m.mls.commit", None, json!({"anything": 1})).is_ok());

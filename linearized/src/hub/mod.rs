@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use proposal::Consent;
 pub use proposal::{Authorised, Proposal};
-pub use seal::{INVITE_RESERVE, Sealed};
+pub use seal::{CountersignError, INVITE_RESERVE, Sealed};
 
 use crate::auth::{self, AuthRule, Because, HubRule, Refusal, RoomRule};
 use crate::event::{Event, Recorded, RoomEvent, kind, needs_consent};
@@ -115,6 +115,7 @@ impl Hub {
     pub fn authorise(&self, proposal: Proposal) -> Result<Authorised, Refusal> {
         self.is_still_hub()?;
         let event = proposal.event();
+        self.room.check_room(event)?;
         if proposal.lpdu_id().is_some() {
             bound_to(event, self.room.hub())?;
         }

@@ -9,7 +9,7 @@ use crate::encryption::StagedCommit;
 use crate::event::{Event, RoomEvent, hash};
 use crate::id::{EventId, ServerName};
 use crate::room::Head;
-use crate::signing::{SignatureError, SigningKey, signature_entry};
+use crate::signing::{KeyRing, SignatureError, SigningKey, signature_entry, verified_entry};
 use crate::version::RoomVersion;
 
 /// What is kept free for the target server's signature on an invite, in bytes (reading R23).
@@ -21,7 +21,20 @@ pub struct Sealed {
     pub(super) event: RoomEvent,
     pub(super) after: Option<Head>,
     pub(super) commit: Option<StagedCommit>,
+    signing_bytes: Vec<u8>,
     limit: usize,
+}
+
+/// Why an event cannot be countersigned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CountersignError {
+    /// The server has not signed this event: its fault.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// The event would become too large.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
 }
 
 impl Authorised {
@@ -55,7 +68,7 @@ impl Authorised {
         let event = RoomEvent::assemble(event, id, auth_events, prev_events, lpdu_id);
         let limit = version.limits.event;
         check_size(&event, reserve, limit)?;
-        Ok(Sealed { event, after, commit, limit })
+        Ok(Sealed { event, after, commit, signing_bytes, limit })
     }
 }
 
@@ -72,14 +85,26 @@ impl Sealed {
         self.after.as_ref()
     }
 
-    /// Adds a server's signatures, as the target of an invite returns them (LM-04 §12.7.2.1). Nothing else of what
-    /// that server returned is taken (reading R23), and the event's id stays the same.
+    /// Adds a server's signatures, as the target of an invite returns them (LM-04 §12.7.2.1), if they hold at `at`, in
+    /// milliseconds since the Unix epoch. Nothing else of what that server returned is taken (reading R23), and the
+    /// event's id stays the same. What stands under its name already is not replaced.
     ///
     /// # Errors
-    /// [`Refusal`] if the event would become too large.
-    pub fn countersign(mut self, server: &ServerName, signatures: Value) -> Result<Self, Refusal> {
-        self.event.set_signature(server, signatures);
-        check_size(&self.event, 0, self.limit)?;
+    /// [`CountersignError`] if the server has not signed this event, or the event would become too large.
+    pub fn countersign(
+        mut self,
+        server: &ServerName,
+        signatures: &Value,
+        keys: &impl KeyRing,
+        at: i64,
+    ) -> Result<Self, CountersignError> {
+        let entry = verified_entry(signatures, server, keys, at, &self.signing_bytes)?;
+        let signed =
+            |event: &Event| Some(event.as_object().get("signatures")?.get(server.as_str())?.is_object());
+        if signed(self.event.event()).is_none() {
+            self.event.set_signature(server, entry);
+            check_size(&self.event, 0, self.limit)?;
+        }
         Ok(self)
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::auth::Membership;
 use crate::event::{Draft, Integrity, Lpdu, Recorded};
 use crate::room::Visibility;
+use crate::signing::sign_object;
 use crate::testing::*;
 use crate::version::{DRAFT_01, Hashing, TRANSFER, UNSTABLE};
 
@@ -154,16 +155,44 @@ fn only_the_senders_signature_is_carried_on() {
     assert_eq!(signers, ["b.example", "hub.example"]);
 }
 
-#[test]
-fn a_countersigned_invite_keeps_its_id_and_its_place() {
-    let mut hub = hub();
+/// An invite of Carol, sealed.
+fn sealed_invite(hub: &TestHub) -> Sealed {
     let draft =
         Draft::member(hub.hub.room().id().clone(), &user(ALICE), &user(CAROL), Membership::Invite, TS);
     let authorised = hub.hub.authorise(Proposal::of_own(draft, &hub.version).unwrap()).unwrap();
-    let sealed = authorised.seal(&hub.name, &key(&hub.name), &hub.version, INVITE_RESERVE).unwrap();
+    authorised.seal(&hub.name, &key(&hub.name), &hub.version, INVITE_RESERVE).unwrap()
+}
+
+#[test]
+fn an_event_of_another_room_is_refused() {
+    let hub = hub();
+    let mut draft = hub.draft(ALICE, "m.room.message", None, json!({"body": "elsewhere"}));
+    draft.room_id = crate::id::RoomId::parse("!other:hub.example").unwrap();
+    let refusal = hub.hub.authorise(Proposal::of_own(draft, &hub.version).unwrap()).unwrap_err();
+    assert_eq!(refusal.rule, RoomRule::OtherRoom.into());
+}
+
+#[test]
+fn a_countersigned_invite_keeps_its_id_and_its_place() {
+    let mut hub = hub();
+    let sealed = sealed_invite(&hub);
     let id = sealed.event().id().clone();
-    let sealed = sealed.countersign(&server("c.example"), json!({"ed25519:1": "x"})).unwrap();
+    let c = server("c.example");
+    // What the target signs, and what it may put beside that.
+    let mut object = sealed.event().event().as_object().clone();
+    crate::event::redact(&mut object, &hub.version.redaction);
+    object.remove("signatures");
+    sign_object(&mut object, &c, &key(&c));
+    let mut entry = object["signatures"]["c.example"].clone();
+    entry["x"] = json!(5);
+    entry["ed25519:unknown"] = json!("AAAA");
+    let refused = sealed_invite(&hub).countersign(&c, &json!({"ed25519:1": "x"}), &ring(), TS);
+    assert!(matches!(refused, Err(CountersignError::Signature(_))));
+    let sealed = sealed.countersign(&c, &entry, &ring(), TS).unwrap();
     assert_eq!(*sealed.event().id(), id);
+    let signatures = &sealed.event().event().as_object()["signatures"]["c.example"];
+    assert_eq!(signatures.as_object().unwrap().keys().collect::<Vec<_>>(), ["ed25519:1"]);
+    assert!(Recorded::read(sealed.event().bytes(), &id, &hub.version).is_ok());
     hub.append(sealed);
     assert_eq!(targets(&hub), ["hub.example"], "the invited server has the event already");
     hub.member(ALICE, CAROL, "leave").unwrap();

@@ -21,7 +21,7 @@ use crate::id::{EventId, ServerName};
 use crate::json::canonical;
 use crate::participant::Participant;
 use crate::room::{Effect, Room};
-use crate::signing::{KeyRing, SignatureError, check_entity};
+use crate::signing::{KeyRing, SignatureError, verified_entry};
 use crate::version::RoomVersion;
 
 impl Authorised {
@@ -61,8 +61,7 @@ impl Authorised {
         let prev_events: Vec<EventId> = self.after.iter().map(|head| head.event_id.clone()).collect();
         let mut placed = self.proposal.event.clone();
         let signing_bytes = place(&mut placed, &self.auth_events, &prev_events, version);
-        let signatures = json!({server.as_str(): entry});
-        check_entity(Some(&signatures), &server, keys, placed.origin_server_ts(), &signing_bytes)?;
+        let entry = verified_entry(&entry, &server, keys, placed.origin_server_ts(), &signing_bytes)?;
         Ok(Self { consent: Consent::Given(server, entry), ..self })
     }
 }

@@ -166,6 +166,7 @@ impl Participant {
     /// Where the event stands, by its `hub_server` and `prev_events` alone.
     fn check_place(&self, pdu: &VerifiedPdu, predecessor_listed: bool) -> Result<Place, Refusal> {
         let event = pdu.event();
+        self.room.check_room(event.event())?;
         let hub_changes = match self.room.version().hub_selection {
             HubSelection::Creator => {
                 self.room.check_sealer(event.event())?;

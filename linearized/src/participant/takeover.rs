@@ -31,6 +31,9 @@ pub enum OfferError {
     /// This server does not have the list up to the offer yet, or the list has gone on without it.
     #[error("the offer follows {0:?}, which is not the head of the list here")]
     OtherHead(Vec<EventId>),
+    /// The room is encrypted, and this server does not know its group: it came later and has seen no commit since.
+    #[error("the room's MLS group is not known here, so that no commit could be judged")]
+    UnknownGroup,
     /// A rule refuses the transfer.
     #[error("the transfer is not allowed: {0}")]
     Refused(#[from] Refusal),
@@ -63,6 +66,9 @@ impl Participant {
         }
         if event.prev_events() != std::slice::from_ref(&self.room.head().event_id) {
             return Err(OfferError::OtherHead(event.prev_events().to_vec()));
+        }
+        if !self.room.knows_its_group() {
+            return Err(OfferError::UnknownGroup);
         }
         self.allow_next(&event)?;
         Ok(signature_entry(key.id().as_str(), &key.sign(&signing_bytes)))

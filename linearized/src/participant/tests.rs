@@ -95,6 +95,16 @@ fn an_event_through_another_hub_is_rejected() {
 }
 
 #[test]
+fn an_event_of_another_room_is_rejected() {
+    let (hub, participant) = pair();
+    let mut draft = hub.draft(BOB, "m.room.message", None, json!({"body": "elsewhere"}));
+    let cited = cites(&hub, &draft);
+    draft.room_id = crate::id::RoomId::parse("!other:hub.example").unwrap();
+    let pdu = forge(&hub, draft, &cited, &[hub.hub.room().head().event_id.clone()]);
+    assert_eq!(rejected(participant.judge(pdu, false)).refusal.rule, RoomRule::OtherRoom.into());
+}
+
+#[test]
 fn a_gap_is_named_and_a_fork_is_rejected() {
     let (mut hub, mut participant) = pair();
     let first = hub.message(ALICE).unwrap();

@@ -83,6 +83,8 @@ pub struct Room {
     presence: Presence,
     encryption: Encryption,
     head: Head,
+    /// Whether the list begins with the room, and not with a snapshot from later.
+    whole: bool,
     disputed: bool,
 }
 
@@ -93,7 +95,7 @@ impl Room {
         let create = Arc::new(create);
         let mut state = State::default();
         state.put(Some(0), &create);
-        Self::new(create, version, state, Presence::default(), head)
+        Self { whole: true, ..Self::new(create, version, state, Presence::default(), head) }
     }
 
     /// A room as it was before the event that a participant's list starts with (reading R13). `prev` is what that
@@ -143,7 +145,7 @@ impl Room {
         let hub = named.unwrap_or_else(|| first_hub(create.event(), &version));
         let encryption = Encryption::of_create(create.event());
         let id = create.event().room_id().clone();
-        Self { id, version, hub, create, state, presence, encryption, head, disputed: false }
+        Self { id, version, hub, create, state, presence, encryption, head, whole: false, disputed: false }
     }
 
     /// Its id.
@@ -200,6 +202,17 @@ impl Room {
         &mut self.encryption
     }
 
+    /// Whether commits can be judged here: the group is known, or was never begun, or there is none.
+    pub(crate) fn knows_its_group(&self) -> bool {
+        self.whole || self.encryption.epoch().is_none() || self.encryption.tracker().is_some()
+    }
+
+    /// Whether the list begins with the room's `m.room.create`, so that nothing in it was missed.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
     /// Whether the hub went on from an event that this server rejects (reading R13).
     #[must_use]
     pub fn is_disputed(&self) -> bool {
@@ -250,6 +263,15 @@ impl Room {
             auth::authorise_transfer(event, state, &self.hub, |server| self.presence.is_joined(server))?;
         }
         Ok(allowed_by)
+    }
+
+    /// Checks that an event is of this room. Its signatures cover its room, so that nobody can move it elsewhere.
+    pub(crate) fn check_room(&self, event: &Event) -> Result<(), Refusal> {
+        if *event.room_id() == self.id {
+            return Ok(());
+        }
+        let (found, expected) = (event.room_id().to_string(), self.id.to_string());
+        Err(Refusal::new(RoomRule::OtherRoom, Because::Differs { what: "the room id", found, expected }))
     }
 
     /// Checks that an event that comes next was sealed by the room's hub. Where the hub never changes, an event

@@ -128,6 +128,26 @@ fn insert_signature(object: &mut Object, entity: &str, key: &str, signature: &Si
     }
 }
 
+/// Checks what a server wants to stand under its name in `signatures`, as [`check_object`] does. Returns those of its
+/// signatures that were verified: what else the server put there nobody could make anything of, or could even read.
+pub(crate) fn verified_entry(
+    entry: &Value,
+    server: &ServerName,
+    keys: &impl KeyRing,
+    at: i64,
+    signed: &[u8],
+) -> Result<Value, SignatureError> {
+    let mut signatures = Map::new();
+    signatures.insert(server.to_string(), entry.clone());
+    check_entity(Some(&Value::Object(signatures)), server, keys, at, signed)?;
+    let verified = |id: &str| {
+        KeyId::parse(id).is_ok_and(|id| matches!(keys.standing(server, &id, at), KeyStanding::Valid(_)))
+    };
+    let entries = entry.as_object().into_iter().flatten();
+    let kept = entries.filter(|(id, _)| verified(id)).map(|(id, signature)| (id.clone(), signature.clone()));
+    Ok(Value::Object(kept.collect()))
+}
+
 /// What stands under an entity's name in `signatures`: one key id and one signature.
 pub(crate) fn signature_entry(key: &str, signature: &Signature) -> Value {
     let mut entry = Map::new();

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use mimi_linearized::auth::Membership;
 use mimi_linearized::event::{self, Draft, Event, Lpdu, Pdu, Recorded, RoomEvent, StrippedEvent, hash};
-use mimi_linearized::hub::{INVITE_RESERVE, Proposal, Sealed};
+use mimi_linearized::hub::{CountersignError, INVITE_RESERVE, Proposal, Sealed};
 use mimi_linearized::id::{EventId, KeyId, ServerName, UserId};
 use mimi_linearized::json::{Object, canonical};
-use mimi_linearized::signing::{SignatureError, check_object};
 use mimi_linearized::version::RoomVersion;
 use serde_json::{Value, json};
 
@@ -184,28 +183,14 @@ impl Node {
         let signatures = answer.get("signatures").and_then(|signatures| signatures.get(target.as_str()));
         let signatures =
             signatures.ok_or_else(|| unusable("it has not signed the invite".to_owned()))?.clone();
-        self.check_countersignature(event, target, &signatures, version)
-            .await
-            .map_err(|error| unusable(error.to_string()))?;
-        Ok(sealed.countersign(target, signatures)?)
-    }
-
-    /// Checks the target's signature over the redacted event.
-    async fn check_countersignature(
-        &self,
-        event: &RoomEvent,
-        target: &ServerName,
-        signatures: &Value,
-        version: &RoomVersion,
-    ) -> Result<(), SignatureError> {
-        let mut object = event.event().as_object().clone();
-        event::redact(&mut object, &version.redaction);
-        object.insert("signatures".to_owned(), json!({target.as_str(): signatures}));
         let ids = signatures.as_object().into_iter().flat_map(Object::keys);
         let ids = ids.filter_map(|id| KeyId::parse(id).ok()).collect();
         let now = clock::now_ms();
         let ring = self.keys.ring_for_events(&[(target.clone(), now, ids)]).await;
-        check_object(&object, target, &ring, now)
+        sealed.countersign(target, &signatures, &ring, now).map_err(|error| match error {
+            CountersignError::Refused(refusal) => RoomError::Refused(refusal),
+            error => unusable(error.to_string()),
+        })
     }
 
     /// The hub's invite of a local user. Returns the event with this server's signature added.
