@@ -142,12 +142,41 @@ impl VerifyKey {
     #[must_use]
     pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
         let Some((r, _)) = signature.0.split_first_chunk::<32>() else { return false };
-        let Some(point) = CompressedEdwardsY(*r).decompress() else { return false };
-        if point.compress().to_bytes() != *r || point.is_small_order() {
+        if !is_sound_r(r) {
             return false;
         }
         self.0.verify(&ed25519_zebra::Signature::from(signature.0), message).is_ok()
     }
+}
+
+/// The y coordinates of the eight points of small order, in little-endian bytes: of order 1, 2, 4, and 8.
+const SMALL_ORDER_Y: [[u8; 32]; 5] = [
+    [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [
+        0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
+    ],
+    [0; 32],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
+        0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5,
+        0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+];
+
+/// Whether an encoding of a point, if it is one at all, is canonical and of a point that is not of small order.
+///
+/// An encoding is y and the sign of x. It is not canonical if y is not below p = 2^255 - 19, or if x is zero and has a
+/// sign, which is so for two points of small order only. So the bytes tell, without finding the point.
+fn is_sound_r(r: &[u8; 32]) -> bool {
+    let mut y = *r;
+    let [first, middle @ .., last] = &mut y;
+    *last &= 0x7f;
+    let below_p = *last < 0x7f || middle.iter().any(|byte| *byte < 0xff) || *first < 0xed;
+    below_p && !SMALL_ORDER_Y.contains(&y)
 }
 
 impl fmt::Debug for VerifyKey {

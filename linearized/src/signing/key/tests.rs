@@ -94,3 +94,45 @@ fn s_must_be_reduced() {
     }
     assert!(!key().verify_key().verify(b"m", &Signature::from_bytes(bytes)));
 }
+
+/// What the bytes of an `R` tell is what its point tells.
+fn agrees(bytes: [u8; 32]) -> bool {
+    let Some(point) = CompressedEdwardsY(bytes).decompress() else { return true };
+    let sound = point.compress().to_bytes() == bytes && !point.is_small_order();
+    is_sound_r(&bytes) == sound
+}
+
+#[test]
+fn the_bytes_of_r_tell_what_its_point_tells() {
+    for point in EIGHT_TORSION {
+        let bytes = point.compress().to_bytes();
+        assert!(!is_sound_r(&bytes) && agrees(bytes));
+        assert!(SMALL_ORDER_Y.contains(&{
+            let mut y = bytes;
+            y[31] &= 0x7f;
+            y
+        }));
+    }
+    // Every y that is not below p, and those right below it, with either sign.
+    for low in 0xe0..=0xff_u8 {
+        for sign in [0x7f, 0xff] {
+            let mut bytes = [0xff; 32];
+            (bytes[0], bytes[31]) = (low, sign);
+            assert!(agrees(bytes), "{bytes:x?}");
+            assert_eq!(is_sound_r(&bytes), low < 0xec, "{bytes:x?}");
+        }
+    }
+    for (low, sign) in [(0, 0), (0, 0x80), (1, 0), (1, 0x80), (2, 0), (2, 0x80)] {
+        let mut bytes = [0; 32];
+        (bytes[0], bytes[31]) = (low, sign);
+        assert!(agrees(bytes), "{bytes:x?}");
+        assert_eq!(is_sound_r(&bytes), low == 2, "{bytes:x?}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_of_r_tell_what_their_point_tells(bytes: [u8; 32]) {
+        proptest::prop_assert!(agrees(bytes));
+    }
+}
