@@ -4,7 +4,8 @@ use super::{Because, HubRule, Refusal, SelectedState};
 use crate::event::{Event, kind};
 use crate::id::ServerName;
 
-/// The level that naming another hub needs unless the power levels give another.
+/// The least level that naming another hub needs. The power levels can ask for more, not for less: otherwise whoever may
+/// change them could lower it to what they have themselves (rule 9.7 looks no further).
 const LEVEL: i64 = 100;
 
 /// Decides about an `m.room.hub` event that the rules of LM-04 allow. `hub` is the room's hub before it, and
@@ -24,7 +25,7 @@ pub(crate) fn authorise_transfer(
     let next = event.next_hub();
     let next = next.ok_or_else(|| Refusal::new(HubRule::Malformed, Because::Field("hub_server")))?;
     let levels = state.levels();
-    let (have, need) = (levels.user(event.sender()), levels.event_or(kind::HUB, LEVEL));
+    let (have, need) = (levels.user(event.sender()), levels.event_or(kind::HUB, LEVEL).max(LEVEL));
     if have < need {
         return Err(Refusal::new(HubRule::Level, Because::Level { have, need }));
     }

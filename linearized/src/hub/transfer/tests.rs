@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::auth::{HubRule, Membership, Refusal, RoomRule, Rule};
+use crate::auth::{Because, HubRule, Membership, Refusal, RoomRule, Rule};
 use crate::event::{Draft, Integrity, Lpdu, RoomEvent, VerifiedPdu};
 use crate::hub::{Proposal, Sealed};
 use crate::participant::{OfferError, Rejected, Snapshot, SnapshotError, Verdict};
@@ -213,13 +213,29 @@ fn a_transfer_names_a_server_in_the_room_and_needs_its_level() {
     assert_eq!(refuse(&alice, ALICE, Some(""), json!({"hub_server": "hub.example"})), "hub R32/3");
     assert_eq!(refuse(&alice, ALICE, Some(""), json!({"hub_server": "d.example"})), "hub R32/4");
     assert_eq!(refuse(&alice, CAROL, Some(""), to_b()), "auth 7");
-    // Sending state events needs 50, a transfer 100 unless `events` says otherwise.
+    // Sending state events needs 50, a transfer 100, and `events` makes that no less.
     let mut levels = json!({"users": {ALICE: 100, CAROL: 99}});
     alice.event(ALICE, "m.room.power_levels", Some(""), levels.clone()).unwrap();
     assert_eq!(refuse(&alice, CAROL, Some(""), to_b()), "hub R32/2");
     levels["events"] = json!({"m.room.hub": 99});
+    alice.event(ALICE, "m.room.power_levels", Some(""), levels.clone()).unwrap();
+    assert_eq!(refuse(&alice, CAROL, Some(""), to_b()), "hub R32/2");
+    levels["users"][CAROL] = json!(100);
     alice.event(ALICE, "m.room.power_levels", Some(""), levels).unwrap();
     assert!(alice.hub.authorise(transfer(alice.hub.room(), CAROL, B)).is_ok());
+}
+
+#[test]
+fn a_moderator_cannot_take_the_hub() {
+    let Servers { mut alice, _version, .. } = servers();
+    let mut levels = json!({"users": {ALICE: 100, CAROL: 50}});
+    alice.event(ALICE, "m.room.power_levels", Some(""), levels.clone()).unwrap();
+    // Whoever may change the power levels may set a type's level to their own.
+    levels["events"] = json!({"m.room.hub": 50});
+    alice.event(CAROL, "m.room.power_levels", Some(""), levels).unwrap();
+    let refused = alice.hub.authorise(transfer(alice.hub.room(), CAROL, B)).unwrap_err();
+    assert_eq!(refused.rule, HubRule::Level.into());
+    assert_eq!(refused.because, Because::Level { have: 50, need: 100 });
 }
 
 #[test]
