@@ -34,9 +34,6 @@ fn explain(proved: &Proved) -> Remark {
     let help = match &proved.fault {
         Fault::Fork { .. } => "a list has one event after another; a hub seals one event for one place",
         Fault::SealedTwice { .. } => "a hub seals an LPDU once, however often it is sent",
-        Fault::Altered { .. } => {
-            "a hub seals the redacted copy where the contents do not match the sender's hash"
-        }
         Fault::Forbidden { .. } => "a hub refuses such an event; participants reject it",
         Fault::IgnoredState { .. } => "an event cites the state just before it",
         _ => "a hub does not do that",

@@ -176,8 +176,6 @@ rules! {
         SealedTwice = "R14",
         /// The event has not exactly one predecessor.
         Predecessors = "3.5/21",
-        /// The hub hashed contents that the sender's server did not vouch for.
-        Altered = "R05",
     }
 }
 

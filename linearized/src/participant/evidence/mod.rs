@@ -1,4 +1,4 @@
-//! Evidence: documents that prove to anybody that a hub misbehaved (readings R05, R11, R13 and R14).
+//! Evidence: documents that prove to anybody that a hub misbehaved (readings R11, R13 and R14).
 //!
 //! A hub signs every event that it seals, and an event's id is a hash that covers its place, what it cites and all
 //! content that authorization looks at. What follows from such signatures can be shown to somebody who trusts neither
@@ -10,7 +10,6 @@
 //! |---|---|---|
 //! | [`Claim::Fork`] | two events that follow the same one, or two beginnings of a room | R13 |
 //! | [`Claim::SealedTwice`] | two events made of one LPDU | R14 |
-//! | [`Claim::Altered`] | a hash of contents that the sender's server did not hash | R05 |
 //! | [`Claim::Forbidden`] | an event that the events it cites do not allow, or that cites what it may not | the rule |
 //! | [`Claim::IgnoredState`] | an event that does not cite the state that the list before it made | 4.2 |
 //!
@@ -25,6 +24,10 @@
 //!   refuses an LPDU.
 //! - *That an event was served with other contents.* Signatures and ids cover contents through a hash, so a copy with
 //!   other contents has the same valid signature, whoever changed it. Receivers redact it, and it accuses nobody.
+//! - *That the hub changed an event before it sealed it.* The hub's hash is then of contents that the sender's server
+//!   did not hash. But the same comes of a hub that hashes what it got before it redacts it, which is acceptable
+//!   (reading R05): what it then sends is redacted, and the sender, who has the contents, can put them back into the
+//!   event without spoiling a signature.
 //! - *That a signature of the sender is missing or wrong.* `signatures` is covered by nothing: whoever passes the event
 //!   on can spoil it.
 //! - *That an event came through the wrong hub.* The one that passed it on has not signed it.
@@ -68,8 +71,6 @@ pub enum Claim {
     Fork,
     /// It sealed one LPDU as two events.
     SealedTwice,
-    /// It sealed contents that the sender's server had not hashed.
-    Altered,
     /// It sealed an event that what it cites does not allow.
     Forbidden,
     /// It sealed an event that passes over the state before it.
@@ -78,8 +79,7 @@ pub enum Claim {
 
 impl Claim {
     /// Every claim.
-    pub const ALL: [Self; 5] =
-        [Self::Fork, Self::SealedTwice, Self::Altered, Self::Forbidden, Self::IgnoredState];
+    pub const ALL: [Self; 4] = [Self::Fork, Self::SealedTwice, Self::Forbidden, Self::IgnoredState];
 
     /// Its name in a document.
     #[must_use]
@@ -87,7 +87,6 @@ impl Claim {
         match self {
             Self::Fork => "fork",
             Self::SealedTwice => "sealed_twice",
-            Self::Altered => "altered",
             Self::Forbidden => "forbidden",
             Self::IgnoredState => "ignored_state",
         }
@@ -125,7 +124,6 @@ pub enum DocumentError {
 /// |---|---|---|
 /// | `fork` | the two | an event after each that is an invite to another server |
 /// | `sealed_twice` | the two | likewise |
-/// | `altered` | the one, not redacted | |
 /// | `forbidden` | the one | everything that it cites |
 /// | `ignored_state` | the one | the list from the state event on to just before it |
 #[derive(Debug, Clone, PartialEq)]
@@ -156,15 +154,6 @@ impl Evidence {
         listed: impl IntoIterator<Item = &'e RoomEvent>,
     ) -> Self {
         Self::new(Claim::SealedTwice, create, [one, other], listed)
-    }
-
-    /// The claim that a hub changed the contents of an event before it sealed it. `event` is the event as it arrived:
-    /// once its hashes were checked it is redacted, and shows nothing any more.
-    #[must_use]
-    pub fn altered(create: &RoomEvent, event: Object) -> Self {
-        let mut evidence = Self::new(Claim::Altered, create, [], []);
-        evidence.events.push(event);
-        evidence
     }
 
     /// The claim that an event is not allowed by what it cites. `cited` are the events that it cites, all of them.

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use super::{Claim, Evidence, EvidenceError, Fault, Proved};
 use crate::auth::{self, AuthRule, Because, Membership, Refusal, RoomRule, SelectedState};
-use crate::base64;
-use crate::event::{Event, Integrity, Pdu, RoomEvent, hash, kind, redact};
+use crate::event::{Event, Integrity, Pdu, RoomEvent, kind};
 use crate::id::{EventId, ServerName, UserId};
-use crate::json::{Object, canonical};
+use crate::json::Object;
 use crate::room::first_hub;
 use crate::signing::KeyRing;
 use crate::version::{HubSelection, Keep, RedactionRules, RoomVersion, RoomVersions};
@@ -64,7 +63,6 @@ impl Evidence {
         let fault = match self.claim {
             Claim::Fork => court.fork(self.pair()?, &self.support),
             Claim::SealedTwice => court.sealed_twice(self.pair()?, &self.support),
-            Claim::Altered => court.altered(self.one()?),
             Claim::Forbidden => court.forbidden(self.one()?, &self.support),
             Claim::IgnoredState => court.ignored_state(self.one()?, &self.support),
         }?;
@@ -171,37 +169,6 @@ impl<C: Fn(&Pdu, &ServerName) -> Result<(), EvidenceError>> Court<'_, C> {
             }
         }
         Ok(())
-    }
-
-    fn altered(&self, object: &Object) -> Result<Fault, EvidenceError> {
-        let event = self.sealed(object)?;
-        let not = |why| Err(EvidenceError::NotAltered(event.id().clone(), why));
-        let sender = event.event().sender_server();
-        if event.event().hub_server().is_none() || *sender == self.hub {
-            return not("it is the hub's own");
-        }
-        // Whether the hash at this place is there, and of these contents.
-        let hashed = |path: &[&str], computed: hash::Hash| {
-            let claimed = path.iter().try_fold(object.get("hashes")?, |value, step| value.get(step))?;
-            Some(claimed.as_str().and_then(base64::decode_array::<32>) == Some(computed))
-        };
-        if hashed(&["sha256"], hash::pdu_content_hash(object)) != Some(true) {
-            return not("the hub has not hashed these contents");
-        }
-        match hashed(&["lpdu", "sha256"], hash::lpdu_content_hash(object)) {
-            Some(false) => {}
-            Some(true) => return not("its sender has hashed these contents"),
-            None => return not("it has no hash of its sender's"),
-        }
-        // A hub redacts what does not match the sender's hash before it seals it (reading R05).
-        let mut given = object.clone();
-        given.remove("unsigned");
-        let mut redacted = given.clone();
-        redact(&mut redacted, &self.version.redaction);
-        if canonical::object_to_vec(&given) == canonical::object_to_vec(&redacted) {
-            return not("the hub sealed the redacted copy");
-        }
-        Ok(Fault::Altered { event: event.id().clone(), sender: sender.clone() })
     }
 
     fn forbidden(&self, object: &Object, cited: &[Object]) -> Result<Fault, EvidenceError> {

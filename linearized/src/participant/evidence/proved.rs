@@ -25,13 +25,6 @@ pub enum Fault {
         /// The two.
         events: [EventId; 2],
     },
-    /// It sealed contents that the sender's server had not hashed.
-    Altered {
-        /// The event.
-        event: EventId,
-        /// The sender's server.
-        sender: ServerName,
-    },
     /// It sealed an event that what it cites does not allow.
     Forbidden {
         /// The event.
@@ -66,7 +59,6 @@ impl Proved {
         match &self.fault {
             Fault::Fork { .. } => RoomRule::Fork.into(),
             Fault::SealedTwice { .. } => RoomRule::SealedTwice.into(),
-            Fault::Altered { .. } => RoomRule::Altered.into(),
             Fault::Forbidden { refusal, .. } => refusal.rule,
             Fault::IgnoredState { .. } => AuthRule::CitedWrongly.into(),
         }
@@ -77,9 +69,7 @@ impl Proved {
     pub fn events(&self) -> &[EventId] {
         match &self.fault {
             Fault::Fork { events, .. } | Fault::SealedTwice { events, .. } => events,
-            Fault::Altered { event, .. }
-            | Fault::Forbidden { event, .. }
-            | Fault::IgnoredState { event, .. } => std::slice::from_ref(event),
+            Fault::Forbidden { event, .. } | Fault::IgnoredState { event, .. } => std::slice::from_ref(event),
         }
     }
 }
@@ -97,9 +87,6 @@ impl fmt::Display for Proved {
             }
             Fault::SealedTwice { lpdu, events: [one, other] } => {
                 write!(f, "sealed the LPDU {lpdu} twice, as {one} and as {other}")
-            }
-            Fault::Altered { event, sender } => {
-                write!(f, "sealed {event} with contents that {sender} has not hashed")
             }
             Fault::Forbidden { event, refusal } => {
                 write!(f, "sealed {event}, which is not allowed by what it cites: {}", refusal.because)
@@ -170,9 +157,6 @@ pub enum EvidenceError {
         "{0} invites a user of another server, and no event by the hub follows it: it may never have been listed"
     )]
     Tentative(EventId),
-    /// An event that has no contents any more, or none that a hub vouched for.
-    #[error("{0} is no event that was altered: {1}")]
-    NotAltered(EventId, &'static str),
     /// An event that is needed is not there.
     #[error("{0} is needed and not there")]
     Lacks(EventId),
