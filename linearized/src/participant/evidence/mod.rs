@@ -34,6 +34,8 @@
 //! - *That a commit does not fit its MLS group.* That would take the whole group.
 //! - *That a knock was refused or let through against the join rule*, unless it cites the join rules, which it need not
 //!   (reading R11).
+//! - *That an LPDU was sealed twice, in a room version whose LPDUs have no hash*, unless both events are whole and have
+//!   the same contents. Without the hash, two messages of one user in one millisecond have the same LPDU id.
 //! - *Anything in a room whose hub can change* (reading R32): one hub's signatures do not show whose a place was.
 //!
 //! # Invites are not in the list until something follows them
@@ -118,7 +120,7 @@ pub enum DocumentError {
 ///
 /// As JSON: `kind` and `format`, the `claim`, the room's `create` event, the `events` that the claim is about, and the
 /// events that `support` it. All are whole events as the hub sealed them; those that are larger than need be may be
-/// redacted.
+/// redacted (not those of `sealed_twice` where LPDUs have no hash).
 ///
 /// | `claim` | `events` | `support` |
 /// |---|---|---|

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Claim, Evidence, EvidenceError, Fault, Proved};
 use crate::auth::{self, AuthRule, Because, Membership, Refusal, RoomRule, SelectedState};
-use crate::event::{Event, Integrity, Pdu, RoomEvent, kind};
+use crate::event::{Event, Integrity, Pdu, RoomEvent, hash, kind};
 use crate::id::{EventId, ServerName, UserId};
 use crate::json::Object;
 use crate::room::first_hub;
@@ -146,8 +146,23 @@ impl<C: Fn(&Pdu, &ServerName) -> Result<(), EvidenceError>> Court<'_, C> {
             (Some(first), Some(second)) if first == second => first.clone(),
             _ => return Err(EvidenceError::OtherLpdus),
         };
+        if !self.version.hashing.covers_lpdu() && !self.same_contents(pair)? {
+            return Err(EvidenceError::ContentsNotTold(lpdu));
+        }
         self.listed([&one, &other], support)?;
         Ok(Fault::SealedTwice { lpdu, events: [one, other].map(|event| event.id().clone()) })
+    }
+
+    /// Whether both events are whole, and of the same contents. An LPDU's id covers its contents by the hash that it
+    /// carries; without one, two messages of one user in one millisecond have the same id.
+    fn same_contents(&self, pair: [&Object; 2]) -> Result<bool, EvidenceError> {
+        for object in pair {
+            if Pdu::from_object(object.clone(), self.version)?.settle().integrity() == Integrity::Redacted {
+                return Ok(false);
+            }
+        }
+        let [one, other] = pair.map(hash::lpdu_content_hash);
+        Ok(one == other)
     }
 
     fn different(&self, [one, other]: [&Object; 2]) -> Result<[RoomEvent; 2], EvidenceError> {

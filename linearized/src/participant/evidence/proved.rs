@@ -152,6 +152,9 @@ pub enum EvidenceError {
     /// The events are not made of one LPDU.
     #[error("the events are not made of one LPDU")]
     OtherLpdus,
+    /// LPDUs of the room's version have no hash of their contents, and the events are redacted or have others.
+    #[error("{0} is the id of LPDUs with other contents as well, and the events do not show the same ones")]
+    ContentsNotTold(EventId),
     /// An invite that the hub may have sealed without listing it.
     #[error(
         "{0} invites a user of another server, and no event by the hub follows it: it may never have been listed"

@@ -8,7 +8,7 @@ use crate::id::EventId;
 use crate::participant::{Participant, Rejected, Verdict};
 use crate::signing::ServerKeyRing;
 use crate::testing::*;
-use crate::version::{RoomVersions, TRANSFER};
+use crate::version::{DRAFT_01, RoomVersions, TRANSFER};
 
 /// The hub's key and no other: whoever judges evidence needs nothing else.
 fn hub_key() -> ServerKeyRing {
@@ -208,6 +208,31 @@ fn an_lpdu_that_is_sealed_twice() {
     assert!(matches!(error, EvidenceError::OtherLpdus));
     let error = judged(&Evidence::sealed_twice(&hub.list[0], &first, &first, [])).unwrap_err();
     assert!(matches!(error, EvidenceError::SameEvent(_)));
+}
+
+#[test]
+fn two_messages_with_one_lpdu_id_accuse_nobody() {
+    let _version = in_version(DRAFT_01);
+    let (mut hub, participant) = pair();
+    // Without a hash in the LPDU its id covers no more of a message than its sender, type and time.
+    let [first, other, second] = ["yes", "no", "yes"]
+        .map(|body| hub.event(BOB, "m.room.message", None, json!({"body": body})).unwrap());
+    assert_eq!(first.lpdu_id(), other.lpdu_id());
+    let judged = |evidence: Evidence| evidence.verify(&versions(), &hub_key());
+    let twice = |one: &RoomEvent, other: &RoomEvent| Evidence::sealed_twice(&hub.list[0], one, other, []);
+    let error = judged(twice(&first, &other)).unwrap_err();
+    assert!(matches!(error, EvidenceError::ContentsNotTold(id) if Some(&id) == first.lpdu_id()));
+    let accusation = participant.accuse_of_sealing_twice(&other, &first, &Excerpt::new());
+    assert!(matches!(accusation, Accusation::Unprovable(_)));
+    // Nor do redacted copies show which of them they were, or one that somebody changed to be like the other.
+    let bare = [&first, &second].map(|event| event.redacted(&hub.version.redaction));
+    for (one, other) in [(&bare[0], &bare[1]), (&bare[0], &*second), (&*first, &bare[1])] {
+        assert!(matches!(judged(twice(one, other)), Err(EvidenceError::ContentsNotTold(_))));
+    }
+    let mut changed = twice(&first, &other);
+    changed.events[1]["content"]["body"] = json!("yes");
+    assert!(matches!(judged(changed), Err(EvidenceError::ContentsNotTold(_))));
+    assert_eq!(judged(twice(&first, &second)).unwrap().rule(), RoomRule::SealedTwice.into());
 }
 
 /// What is wrong with an event, as the participant says and as a third party finds.
