@@ -176,7 +176,10 @@ impl Participant {
             HubSelection::StateEvent => true,
         };
         let prev = event.prev_events();
-        if prev.is_empty() || ((hub_changes || event.event().hub_server().is_some()) && prev.len() != 1) {
+        // Only an event of the event graph, which no hub sealed, may have several. With several in its own events a hub
+        // could lead two lists on from one place, each with one that the other side has.
+        let one_place = hub_changes || event.event().sealer() == self.room.hub();
+        if prev.is_empty() || (one_place && prev.len() != 1) {
             return Err(Refusal::new(RoomRule::Predecessors, Because::Field("prev_events")));
         }
         if prev.contains(&self.room.head().event_id) {

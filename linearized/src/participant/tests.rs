@@ -155,17 +155,42 @@ fn a_room_is_disputed_when_the_hub_goes_on_from_a_rejected_event() {
 }
 
 #[test]
-fn a_hub_event_may_have_more_predecessors_if_it_is_not_sealed() {
+fn only_what_no_hub_sealed_may_have_more_predecessors() {
     let (hub, participant) = pair();
     let head = hub.hub.room().head().event_id.clone();
     let two = [EventId::parse("$elsewhere").unwrap(), head];
-    let own = hub.draft(ALICE, "m.room.message", None, json!({}));
-    let cited = cites(&hub, &own);
-    extension(participant.judge(forge(&hub, own, &cited, &two), false));
-    let sealed = hub.draft(BOB, "m.room.message", None, json!({}));
-    let cited = cites(&hub, &sealed);
-    let verdict = rejected(participant.judge(forge(&hub, sealed, &cited, &two), false));
-    assert_eq!(verdict.refusal.rule, RoomRule::Predecessors.into());
+    for sender in [ALICE, BOB] {
+        let sealed = hub.draft(sender, "m.room.message", None, json!({}));
+        let cited = cites(&hub, &sealed);
+        let verdict = rejected(participant.judge(forge(&hub, sealed, &cited, &two), false));
+        assert_eq!(verdict.refusal.rule, RoomRule::Predecessors.into());
+    }
+    // An event of the event graph that the hub passes on.
+    let unsealed = hub.draft(BOB, "m.room.message", None, json!({})).into_event(&hub.version).unwrap();
+    let cited = hub.hub.room().select(&unsealed).to_cite(&unsealed);
+    let other = TestHub { name: server("b.example"), ..hub };
+    let draft = other.draft(BOB, "m.room.message", None, json!({}));
+    extension(participant.judge(forge(&other, draft, &cited, &two), false));
+}
+
+#[test]
+fn a_hub_cannot_lead_two_lists_on_with_one_event() {
+    let (mut hub, mut participant) = pair();
+    let prev = hub.hub.room().head().event_id.clone();
+    let here = hub.message(ALICE).unwrap();
+    participant.append(extension(participant.judge(pdu(&here), false))).unwrap();
+    let draft = |n: u32| hub.draft(ALICE, "m.room.message", None, json!({"n": n}));
+    let cited = cites(&hub, &draft(0));
+    let there = forge(&hub, draft(1), &cited, &[prev]);
+    // It follows what is here as well as what another server was told instead.
+    let both = [there.event().id().clone(), here.id().clone()];
+    let knot = rejected(participant.judge(forge(&hub, draft(2), &cited, &both), false));
+    assert_eq!(knot.refusal.rule, RoomRule::Predecessors.into());
+    let evidence::Accusation::Proof(proof) = participant.accuse(&knot, &evidence::Excerpt::new()) else {
+        panic!("a proof");
+    };
+    let proved = proof.verify(&versions(), &ring()).unwrap();
+    assert_eq!(proved.rule(), RoomRule::Predecessors.into());
 }
 
 #[test]
@@ -396,7 +421,7 @@ in_versions! {
         an_event_through_another_hub_is_rejected,
         a_gap_is_named_and_a_fork_is_rejected,
         a_room_is_disputed_when_the_hub_goes_on_from_a_rejected_event,
-        a_hub_event_may_have_more_predecessors_if_it_is_not_sealed,
+        only_what_no_hub_sealed_may_have_more_predecessors,
         an_extension_belongs_to_its_head,
         a_redacted_event_keeps_its_place,
         a_snapshot_is_one_room_with_every_slot_filled_once,

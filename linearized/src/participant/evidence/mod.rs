@@ -10,12 +10,13 @@
 //! |---|---|---|
 //! | [`Claim::Fork`] | two events that follow the same one, or two beginnings of a room | R13 |
 //! | [`Claim::SealedTwice`] | two events made of one LPDU | R14 |
-//! | [`Claim::Forbidden`] | an event that the events it cites do not allow, or that cites what it may not | the rule |
+//! | [`Claim::Forbidden`] | an event that the events it cites do not allow, that cites what it may not, or that does not follow exactly one event | the rule |
 //! | [`Claim::IgnoredState`] | an event that does not cite the state that the list before it made | 4.2 |
 //!
 //! Two lists of one room that are not the same differ somewhere first, and there two events follow the same one. So
 //! whatever a hub does to its list after the fact (leaving events out, putting others in, changing their order, telling
-//! two servers two stories) is a fork, once both lists are in one pair of hands.
+//! two servers two stories) is a fork, once both lists are in one pair of hands. An event that belongs into two lists,
+//! since it follows two events, is forbidden, its own users' events included (reading R13).
 //!
 //! # What cannot be proved
 //!
@@ -36,6 +37,8 @@
 //!   (reading R11).
 //! - *That an LPDU was sealed twice, in a room version whose LPDUs have no hash*, unless both events are whole and have
 //!   the same contents. Without the hash, two messages of one user in one millisecond have the same LPDU id.
+//! - *That the hub put an event of the event graph where it does not belong*: what has no `hub_server` and comes from
+//!   another server's user the hub has not signed, and it may follow several events (reading R10).
 //! - *Anything in a room whose hub can change* (reading R32): one hub's signatures do not show whose a place was.
 //!
 //! # Invites are not in the list until something follows them

@@ -189,8 +189,7 @@ impl<C: Fn(&Pdu, &ServerName) -> Result<(), EvidenceError>> Court<'_, C> {
     fn forbidden(&self, object: &Object, cited: &[Object]) -> Result<Fault, EvidenceError> {
         let event = self.sealed(object)?;
         let proved = |refusal| Ok(Fault::Forbidden { event: event.id().clone(), refusal });
-        let places = event.prev_events().len();
-        // Only an event without `hub_server` may follow several (reading R13), and only the beginning none.
+        // What the hub sealed, its own events included, follows one event (reading R13), and only the beginning none.
         if is_beginning(&event) {
             return Err(if event.id() == self.create.id() {
                 EvidenceError::Allowed(AuthRule::CreateAllowed.into())
@@ -198,7 +197,7 @@ impl<C: Fn(&Pdu, &ServerName) -> Result<(), EvidenceError>> Court<'_, C> {
                 EvidenceError::OtherCreate(event.id().clone())
             });
         }
-        if places == 0 || (places > 1 && event.event().hub_server().is_some()) {
+        if event.prev_events().len() != 1 {
             return proved(Refusal::new(RoomRule::Predecessors, Because::Field("prev_events")));
         }
         let cited: Vec<RoomEvent> =

@@ -290,12 +290,14 @@ fn an_event_that_cites_what_it_may_not() {
     let verdict = rejected(participant.judge(message(std::slice::from_ref(&create)), false));
     let (evidence, _) = accuse(&hub, |excerpt| participant.accuse(&verdict, excerpt));
     assert_eq!(judged(&evidence.unwrap()).unwrap().rule(), AuthRule::SenderNotJoined.into());
-    // Without a predecessor, or with two, it has no place.
-    let lost = |prev: &[EventId]| {
-        forge(&hub, hub.draft(BOB, "m.room.message", None, json!({})), std::slice::from_ref(&create), prev)
+    // Without a predecessor, or with two, it has no place, whoever sent it.
+    let lost = |sender: &str, prev: &[EventId]| {
+        forge(&hub, hub.draft(sender, "m.room.message", None, json!({})), std::slice::from_ref(&create), prev)
     };
     for prev in [vec![], vec![bob, head(&hub)]] {
-        assert_eq!(forbidden(&hub, &participant, lost(&prev)), RoomRule::Predecessors.into());
+        for sender in [ALICE, BOB] {
+            assert_eq!(forbidden(&hub, &participant, lost(sender, &prev)), RoomRule::Predecessors.into());
+        }
     }
 }
 
