@@ -355,6 +355,33 @@ fn an_event_of_the_old_hub_after_its_transfer_is_rejected_and_evidence() {
 }
 
 #[test]
+fn an_invite_that_a_transfer_overtook_accuses_nobody() {
+    let Servers { mut alice, bob, mut carol, _version } = servers();
+    let invite = |alice: &TestHub, target: &str| {
+        let room = alice.hub.room().id().clone();
+        let invite = Draft::member(room, &user(ALICE), &user(target), Membership::Invite, TS);
+        let proposal = Proposal::of_own(invite, &version()).unwrap();
+        seal(&alice.hub, alice.hub.authorise(proposal).unwrap()).unwrap()
+    };
+    // Alice's server asks Dave's to sign, and hands the room over before it has the answer.
+    let (given_up, own) = (invite(&alice, "@dave:d.example"), invite(&alice, "@erin:hub.example"));
+    let handover = alice.append(with_consent(&alice.hub, &bob, transfer(alice.hub.room(), ALICE, B)));
+    follow(&mut carol, &handover);
+    let fork = rejected(&carol, pdu(given_up.event()), true);
+    let heads = fork.beside(&handover).unwrap();
+    assert!(heads.is_tentative());
+    assert_eq!(heads.one_sealer(), None);
+    // Whichever of them is in the list.
+    let other = Rejected { event: RoomEvent::clone(&handover), ..fork.clone() };
+    assert_eq!(other.beside(given_up.event()).unwrap().one_sealer(), None);
+    // An invite of its own user it does not have to ask for.
+    let fork = rejected(&carol, pdu(own.event()), true);
+    let heads = fork.beside(&handover).unwrap();
+    assert!(!heads.is_tentative());
+    assert_eq!(heads.one_sealer().unwrap().as_str(), "hub.example");
+}
+
+#[test]
 fn an_event_of_the_next_hub_before_its_transfer_is_a_gap() {
     let Servers { mut alice, mut bob, mut carol, _version } = servers();
     let sealed = with_consent(&alice.hub, &bob, transfer(alice.hub.room(), ALICE, B));

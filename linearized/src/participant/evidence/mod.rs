@@ -57,6 +57,7 @@ mod proved;
 use serde_json::{Value, json};
 
 pub use accuse::{Accusation, Excerpt, Need, Unprovable};
+pub(super) use proof::is_tentative;
 pub use proved::{EvidenceError, Fault, Proved};
 
 use crate::event::RoomEvent;

@@ -278,7 +278,7 @@ impl<C: Fn(&Pdu, &ServerName) -> Result<(), EvidenceError>> Court<'_, C> {
 
 /// Whether the hub may have sealed the event without listing it: an invite that another server has to sign first
 /// (LM-04 §12.7.2, reading R23).
-pub(super) fn is_tentative(event: &Event, hub: &ServerName) -> bool {
+pub(in crate::participant) fn is_tentative(event: &Event, hub: &ServerName) -> bool {
     event.membership() == Some(Membership::Invite.as_str())
         && event.state_key().and_then(|key| UserId::parse(key).ok()).is_none_or(|user| user.server() != *hub)
 }
