@@ -12,7 +12,8 @@ const LEVEL: i64 = 100;
 /// `is_joined` says whether a server has a joined user. Consent is not looked at.
 ///
 /// # Errors
-/// [`Refusal`] by [`HubRule::Malformed`], [`HubRule::Level`], [`HubRule::Unchanged`] or [`HubRule::NotInRoom`].
+/// [`Refusal`] by [`HubRule::Malformed`], [`HubRule::Level`], [`HubRule::Unchanged`], [`HubRule::NotInRoom`] or
+/// [`HubRule::ForItself`].
 pub(crate) fn authorise_transfer(
     event: &Event,
     state: &SelectedState<'_>,
@@ -34,6 +35,10 @@ pub(crate) fn authorise_transfer(
     }
     if !is_joined(&next) {
         return Err(Refusal::new(HubRule::NotInRoom, Because::NotInRoom(next)));
+    }
+    // Its signature of the LPDU would be for any place, and could be used again in another.
+    if next == *event.sender_server() {
+        return Err(Refusal::new(HubRule::ForItself, Because::OwnServer(next)));
     }
     Ok(())
 }

@@ -169,6 +169,8 @@ pub enum Because {
     Event(EventId),
     /// A server without a joined user.
     NotInRoom(ServerName),
+    /// A server that the sender belongs to.
+    OwnServer(ServerName),
     /// A signature that is needed.
     Signature(SignatureError),
     /// The rule says it all.
@@ -231,6 +233,7 @@ impl fmt::Display for Because {
             Self::Size { bytes, limit } => write!(f, "it would have {bytes} bytes; {limit} are allowed"),
             Self::Event(id) => write!(f, "because of {id}"),
             Self::NotInRoom(server) => write!(f, "no user of {server} is joined"),
+            Self::OwnServer(server) => write!(f, "the sender is a user of {server}"),
             Self::Signature(error) => write!(f, "{error}"),
             Self::Nothing => f.write_str("it is not allowed"),
         }

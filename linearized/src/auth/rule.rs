@@ -196,6 +196,8 @@ rules! {
         OtherSealer = "R32/6",
         /// This server has handed the room over.
         HandedOver = "R32/7",
+        /// The sender is a user of the server named.
+        ForItself = "R32/8",
     }
 }
 

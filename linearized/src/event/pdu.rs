@@ -207,7 +207,9 @@ impl Pdu {
     pub fn signers(&self) -> impl Iterator<Item = &ServerName> {
         let event = self.event.event();
         let hub = event.hub_server().filter(|hub| *hub != event.sender_server());
-        std::iter::once(event.sender_server()).chain(hub).chain(&self.consenting)
+        let next =
+            self.consenting.as_ref().filter(|next| *next != event.sender_server() && Some(*next) != hub);
+        std::iter::once(event.sender_server()).chain(hub).chain(next)
     }
 
     /// Checks every signature and hash that counts (LM-04 §5.1 steps 2 and 3, readings R04 and R05).
@@ -271,12 +273,12 @@ impl Pdu {
     }
 }
 
-/// The server whose consent an event needs: that which it names as the next hub. A sender of that server has brought
-/// the consent along, since the LPDU's signature covers the name (reading R32).
+/// The server whose consent an event needs, as a signature of the whole event: that which it names as the next hub
+/// (reading R32).
 pub(crate) fn needs_consent(event: &Event, version: &RoomVersion) -> Option<ServerName> {
     match version.hub_selection {
         HubSelection::Creator => None,
-        HubSelection::StateEvent => event.next_hub().filter(|next| next != event.sender_server()),
+        HubSelection::StateEvent => event.next_hub(),
     }
 }
 

@@ -152,14 +152,38 @@ fn a_hub_can_be_handed_on_and_back() {
 }
 
 #[test]
-fn an_lpdu_of_the_next_hub_is_its_consent() {
-    let Servers { mut alice, mut bob, _version, .. } = servers();
-    let authorised = alice.hub.authorise(transfer(alice.hub.room(), BOB, B)).unwrap();
-    assert_eq!(authorised.asks(), None);
-    let event = alice.append(seal(&alice.hub, authorised).unwrap());
+fn no_server_is_made_the_hub_by_its_own_user() {
+    let Servers { mut alice, mut bob, mut carol, _version } = servers();
+    let refused = alice.hub.authorise(transfer(alice.hub.room(), BOB, B)).unwrap_err();
+    assert_eq!(rule_of(&refused), HubRule::ForItself.into());
+    // The hub cannot use an LPDU of Bob's server instead of asking it, when and as often as it likes.
+    let draft = alice.draft(BOB, "m.room.hub", Some(""), json!({"hub_server": B}));
+    let event = draft.clone().into_event(&version()).unwrap();
+    let cites = alice.hub.room().select(&event).to_cite(&event);
+    let forged = forge(&alice, draft, &cites, &[alice.hub.room().head().event_id.clone()]);
+    assert_eq!(rule_of(&rejected(&carol, forged, false).refusal), HubRule::ForItself.into());
+    // Another user's LPDU names it like an event of the hub's own users, and it is asked.
+    let levels = json!({"users": {ALICE: 100, BOB: 100, CAROL: 100}});
+    let levels = alice.event(ALICE, "m.room.power_levels", Some(""), levels).unwrap();
+    follow(&mut bob, &levels);
+    follow(&mut carol, &levels);
+    let sealed = with_consent(&alice.hub, &bob, transfer(alice.hub.room(), CAROL, B));
+    let event = alice.append(sealed);
+    let signers: Vec<_> = event.event().as_object()["signatures"].as_object().unwrap().keys().collect();
+    assert_eq!(signers, [B, C, "hub.example"]);
     follow(&mut bob, &event);
+    follow(&mut carol, &event);
     assert!(bob.take_over(&server(B)).is_ok());
     assert!(alice.hub.hand_over().is_ok());
+}
+
+#[test]
+fn a_signature_of_the_lpdu_is_no_consent() {
+    let Servers { alice, _version, .. } = servers();
+    let draft = alice.draft(BOB, "m.room.hub", Some(""), json!({"hub_server": B}));
+    let forged = forge(&alice, draft, &[], &[alice.hub.room().head().event_id.clone()]);
+    assert!(forged.event().event().is_signed_by(&server(B)));
+    assert!(forged.objection().is_some());
 }
 
 #[test]
