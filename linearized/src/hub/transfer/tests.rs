@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::auth::{Because, HubRule, Membership, Refusal, RoomRule, Rule};
+use crate::auth::{AuthRule, Because, HubRule, Membership, Refusal, RoomRule, Rule};
 use crate::event::{Draft, Integrity, Lpdu, RoomEvent, VerifiedPdu};
 use crate::hub::{Proposal, Sealed};
 use crate::participant::{OfferError, Rejected, Snapshot, SnapshotError, Verdict};
@@ -471,6 +471,46 @@ fn a_newcomer_checks_how_the_hub_came_by_its_role() {
     assert!(
         matches!(refused, SnapshotError::Succession { refusal, .. } if refusal.rule == HubRule::NoConsent.into())
     );
+}
+
+#[test]
+fn a_newcomer_checks_that_a_transfer_was_allowed() {
+    let Servers { mut alice, _version, .. } = servers();
+    let levels = json!({"users": {ALICE: 100, BOB: 100, CAROL: 50}});
+    alice.event(ALICE, "m.room.power_levels", Some(""), levels).unwrap();
+    let room = alice.hub.room();
+    let start = |sender: &str, next: &str, without: usize| {
+        let draft = alice.draft(sender, "m.room.hub", Some(""), json!({"hub_server": next}));
+        let event = draft.clone().into_event(&version()).unwrap();
+        let mut cites = room.select(&event).to_cite(&event);
+        cites.truncate(cites.len() - without);
+        // Both hubs have signed it, whatever it is.
+        let forged = forge(&alice, draft, &cites, &[room.head().event_id.clone()]).into_event();
+        let mut object = forged.event().as_object().clone();
+        let key = key(&server(next));
+        let signature = key.sign(&crate::event::hash::signing_bytes(&object, &version().redaction));
+        object["signatures"][next] = json!({key.id().as_str(): signature.to_base64()});
+        let forged = pdu_of(&canonical::object_to_vec(&object));
+        let prev = forged.event().id().clone();
+        let mut state: Vec<_> = room.state().all_current().map(|event| pdu(event)).collect();
+        let chain = room.state().auth_chain(room.state().all_current()).into_iter().map(|e| pdu(e)).collect();
+        state.push(forged);
+        let snapshot = Snapshot::new(room.id(), state, chain, prev)?;
+        Participant::start(snapshot, &server(next), &versions())
+    };
+    assert!(start(ALICE, B, 0).is_ok());
+    for (sender, next, without, rule) in [
+        (CAROL, B, 0, Rule::from(HubRule::Level)),
+        (ALICE, "hub.example", 0, HubRule::Unchanged.into()),
+        (ALICE, B, 1, AuthRule::SenderNotJoined.into()),
+        (ALICE, B, 3, AuthRule::CitedNoCreate.into()),
+    ] {
+        let refused = start(sender, next, without).unwrap_err();
+        assert!(
+            matches!(&refused, SnapshotError::Succession { refusal, .. } if refusal.rule == rule),
+            "{refused}"
+        );
+    }
 }
 
 #[test]
