@@ -5,8 +5,9 @@
 //! never; a server may stop for good at any time. Each step is done by the real code, by a server that was read back
 //! from its list just before: every server crashes and restarts between any two steps.
 //!
-//! In every state reached there has to be one list, of which every server has a beginning; at most one hub, which has
-//! the whole of it; and a way for everybody to get the whole of it.
+//! In every state reached there has to be one list, of which every server has a beginning, and which has every event
+//! that a hub appended; at most one hub, which has the whole of it; and, whichever server is gone, a way for those that
+//! are left to get the whole of what they have between them, and to go on from there unless it is the hub that is gone.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -47,6 +48,8 @@ struct State {
     lists: [List; SERVERS],
     lpdus: BTreeSet<Index>,
     consents: BTreeSet<Index>,
+    /// Every event that a hub appended.
+    appended: BTreeSet<Index>,
 }
 
 /// A consent: which server gave it, and what it signed.
@@ -340,6 +343,7 @@ impl World {
             if let Some(event) = self.seal(who, list, step) {
                 let mut with = state.clone();
                 with.lists[who].push(event);
+                with.appended.insert(event);
                 found.push(with);
             }
         }
@@ -372,8 +376,11 @@ impl World {
     }
 
     /// What must hold in a state: `Err` says what does not.
-    fn check(&mut self, lists: &[List; SERVERS]) -> Result<(), String> {
+    fn check(&mut self, State { lists, appended, .. }: &State) -> Result<(), String> {
         let longest = lists.iter().max_by_key(|list| list.len()).unwrap();
+        if let Some(lost) = appended.iter().find(|event| !longest.contains(event)) {
+            return Err(format!("event {lost} was appended and is not in the list: {lists:?}"));
+        }
         if !lists.iter().all(|list| longest.starts_with(list)) {
             return Err(format!("the list forked: {lists:?}"));
         }
@@ -395,22 +402,35 @@ impl World {
                     list.push(next);
                 }
             }
-            // Then one of them acts as the hub, unless it is the hub that is gone.
+            // Then they go on, unless it is the hub that is gone.
             let hub = self.hub_of(&longest);
-            if gone != Some(hub) && !left.contains(&hub) {
-                return Err(format!("no hub is left: {lists:?}"));
+            if gone == Some(hub) {
+                continue;
+            }
+            let Some(next) = self.seal(hub, &longest, Step::Own) else {
+                return Err(format!("hub {hub} seals nothing more: {lists:?}"));
+            };
+            for who in left.into_iter().filter(|who| *who != hub) {
+                if !self.deliver(who, &longest, next) {
+                    return Err(format!("server {who} does not follow hub {hub}: {lists:?}"));
+                }
             }
         }
         Ok(())
     }
 }
 
-/// Explores every state within the bounds. Returns their number, or what is wrong in one.
+/// Explores every state within the bounds. Returns their number and that of the events in their lists, or what is wrong
+/// in one.
 fn explore(bounds: Bounds) -> Result<(usize, usize), String> {
     let _version = in_version(TRANSFER);
     let mut world = World::new();
-    let start =
-        State { lists: [const { List::new() }; SERVERS], lpdus: BTreeSet::new(), consents: BTreeSet::new() };
+    let start = State {
+        lists: [const { List::new() }; SERVERS],
+        lpdus: BTreeSet::new(),
+        consents: BTreeSet::new(),
+        appended: BTreeSet::new(),
+    };
     let (mut seen, mut checked) = (HashSet::from([start.clone()]), HashSet::new());
     let mut open = vec![start];
     while let Some(state) = open.pop() {
@@ -418,14 +438,15 @@ fn explore(bounds: Bounds) -> Result<(usize, usize), String> {
             if seen.contains(&next) {
                 continue;
             }
-            if checked.insert(next.lists.clone()) {
-                world.check(&next.lists)?;
+            if checked.insert((next.lists.clone(), next.appended.clone())) {
+                world.check(&next)?;
             }
             seen.insert(next.clone());
             open.push(next);
         }
     }
-    Ok((seen.len(), world.events.len()))
+    let listed: HashSet<Index> = seen.iter().flat_map(|state| &state.lists).flatten().copied().collect();
+    Ok((seen.len(), listed.len()))
 }
 
 #[test]
