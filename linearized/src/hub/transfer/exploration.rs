@@ -420,17 +420,21 @@ impl World {
     }
 }
 
+fn start() -> State {
+    State {
+        lists: [const { List::new() }; SERVERS],
+        lpdus: BTreeSet::new(),
+        consents: BTreeSet::new(),
+        appended: BTreeSet::new(),
+    }
+}
+
 /// Explores every state within the bounds. Returns their number and that of the events in their lists, or what is wrong
 /// in one.
 fn explore(bounds: Bounds) -> Result<(usize, usize), String> {
     let _version = in_version(TRANSFER);
     let mut world = World::new();
-    let start = State {
-        lists: [const { List::new() }; SERVERS],
-        lpdus: BTreeSet::new(),
-        consents: BTreeSet::new(),
-        appended: BTreeSet::new(),
-    };
+    let start = start();
     let (mut seen, mut checked) = (HashSet::from([start.clone()]), HashSet::new());
     let mut open = vec![start];
     while let Some(state) = open.pop() {
@@ -461,4 +465,16 @@ fn one_list_whatever_happens() {
 fn the_exploration_finds_two_hubs_if_the_old_one_signs_first() {
     let bounds = Bounds { transfers: 1, own: 1, senders: 0, seal_first: true };
     assert!(explore(bounds).unwrap_err().starts_with("[0, 1] act as the hub"));
+}
+
+#[test]
+fn an_event_that_a_hub_forgets_is_found() {
+    let _version = in_version(TRANSFER);
+    let mut world = World::new();
+    let event = world.seal(0, &List::new(), Step::Own).unwrap();
+    let mut state = start();
+    state.appended.insert(event);
+    assert!(world.check(&state).unwrap_err().starts_with("event 0 was appended"));
+    state.lists[0].push(event);
+    assert_eq!(world.check(&state), Ok(()));
 }
