@@ -52,7 +52,7 @@ impl Authorised {
     /// [`SignatureError`] if that is no signature of this very event.
     pub fn consented(
         self,
-        entry: Value,
+        entry: &Value,
         keys: &impl KeyRing,
         version: &RoomVersion,
     ) -> Result<Self, SignatureError> {
@@ -61,7 +61,7 @@ impl Authorised {
         let prev_events: Vec<EventId> = self.after.iter().map(|head| head.event_id.clone()).collect();
         let mut placed = self.proposal.event.clone();
         let signing_bytes = place(&mut placed, &self.auth_events, &prev_events, version);
-        let entry = verified_entry(&entry, &server, keys, placed.origin_server_ts(), &signing_bytes)?;
+        let entry = verified_entry(entry, &server, keys, placed.origin_server_ts(), &signing_bytes)?;
         Ok(Self { consent: Consent::Given(server, entry), ..self })
     }
 }

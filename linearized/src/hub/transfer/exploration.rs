@@ -291,7 +291,7 @@ impl World {
         let mut authorised = hub.authorise(proposal).ok()?;
         if let Step::Transfer(index) = step {
             let entry = self.consents[usize::from(index)].entry.clone();
-            authorised = authorised.consented(entry, &ring(), &self.version).ok()?;
+            authorised = authorised.consented(&entry, &ring(), &self.version).ok()?;
         }
         let name = &self.names[who];
         let event = hub.append(authorised.seal(name, &key(name), &self.version, 0).unwrap()).unwrap();

@@ -96,7 +96,7 @@ fn with_consent(hub: &Hub, next: &Participant, proposal: Proposal) -> Sealed {
     let authorised = hub.authorise(proposal).unwrap();
     let name = authorised.asks().unwrap().clone();
     let entry = next.consent(&authorised.offer(&version()), &name, &key(&name), &ring()).unwrap();
-    seal(hub, authorised.consented(entry, &ring(), &version()).unwrap()).unwrap()
+    seal(hub, authorised.consented(&entry, &ring(), &version()).unwrap()).unwrap()
 }
 
 /// Alice makes Bob's server the hub; all three follow.
@@ -272,13 +272,13 @@ fn nothing_is_sealed_without_consent() {
         bob.consent(&authorised.offer(&version()), &server(B), &key(&server(B)), &ring()).unwrap()
     };
     let entry = consent(&authorised());
-    assert!(authorised().consented(json!({"ed25519:1": "AAAA"}), &ring(), &version()).is_err());
+    assert!(authorised().consented(&json!({"ed25519:1": "AAAA"}), &ring(), &version()).is_err());
     // Consent is to one event in one place.
     let other = draft(alice.hub.room(), ALICE, "m.room.hub", Some(""), json!({"hub_server": B}));
     let other = Draft { origin_server_ts: TS + 1, ..other };
     let other = alice.hub.authorise(proposal(alice.hub.room(), other)).unwrap();
-    assert!(other.consented(entry.clone(), &ring(), &version()).is_err());
-    assert!(authorised().consented(entry, &ring(), &version()).is_ok());
+    assert!(other.consented(&entry, &ring(), &version()).is_err());
+    assert!(authorised().consented(&entry, &ring(), &version()).is_ok());
 }
 
 #[test]
