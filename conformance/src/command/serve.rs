@@ -12,7 +12,7 @@ use mimi_transport::tls::ServerCertificate;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::USAGE;
 use crate::output::print;
@@ -156,6 +156,13 @@ pub(crate) async fn serve(arguments: ServeArguments) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    let signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => {
+            eprintln!("mimi serve: SIGTERM and SIGINT cannot be waited for: {error}");
+            return ExitCode::from(USAGE);
+        }
+    };
     let server = match start(settings).await {
         Ok(server) => server,
         Err(error) => {
@@ -170,7 +177,7 @@ pub(crate) async fn serve(arguments: ServeArguments) -> ExitCode {
         "ca": server.ca(),
     });
     print(&format!("{ready}\n"));
-    wait_for_signal().await;
+    signals.wait().await;
     match server.stop().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -195,15 +202,21 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
         .map_err(|error| StartError::Listen(std::io::Error::new(error.kind(), format!("{address}: {error}"))))
 }
 
-async fn wait_for_signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        // Without signals there is nothing to wait for but the end of the process.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// What ends the server. Made before anybody is told that it is ready: a signal that comes first would kill it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn install() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
