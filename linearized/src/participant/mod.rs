@@ -176,8 +176,8 @@ impl Participant {
             HubSelection::StateEvent => true,
         };
         let prev = event.prev_events();
-        // Only an event of the event graph, which no hub sealed, may have several. With several in its own events a hub
-        // could lead two lists on from one place, each with one that the other side has.
+        // Only an event of the event graph, which no hub sealed, may have several. Two events that follow several
+        // each do not contradict one another, so with such events of its own a hub could fork the list and sign no fork.
         let one_place = hub_changes || event.event().sealer() == self.room.hub();
         if prev.is_empty() || (one_place && prev.len() != 1) {
             return Err(Refusal::new(RoomRule::Predecessors, Because::Field("prev_events")));

@@ -174,23 +174,25 @@ fn only_what_no_hub_sealed_may_have_more_predecessors() {
 }
 
 #[test]
-fn a_hub_cannot_lead_two_lists_on_with_one_event() {
-    let (mut hub, mut participant) = pair();
-    let prev = hub.hub.room().head().event_id.clone();
-    let here = hub.message(ALICE).unwrap();
-    participant.append(extension(participant.judge(pdu(&here), false))).unwrap();
-    let draft = |n: u32| hub.draft(ALICE, "m.room.message", None, json!({"n": n}));
-    let cited = cites(&hub, &draft(0));
-    let there = forge(&hub, draft(1), &cited, &[prev]);
-    // It follows what is here as well as what another server was told instead.
-    let both = [there.event().id().clone(), here.id().clone()];
-    let knot = rejected(participant.judge(forge(&hub, draft(2), &cited, &both), false));
-    assert_eq!(knot.refusal.rule, RoomRule::Predecessors.into());
-    let evidence::Accusation::Proof(proof) = participant.accuse(&knot, &evidence::Excerpt::new()) else {
-        panic!("a proof");
-    };
-    let proved = proof.verify(&versions(), &ring()).unwrap();
-    assert_eq!(proved.rule(), RoomRule::Predecessors.into());
+fn a_hub_cannot_fork_by_events_with_two_predecessors() {
+    let (hub, participant) = pair();
+    let head = hub.hub.room().head().event_id.clone();
+    // One of its own for this server, one for another: the two would be no proof of a fork.
+    let [here, there] = ["$a", "$b"].map(|elsewhere| {
+        let draft = hub.draft(ALICE, "m.room.message", None, json!({"to": elsewhere}));
+        let cited = cites(&hub, &draft);
+        forge(&hub, draft, &cited, &[head.clone(), EventId::parse(elsewhere).unwrap()])
+    });
+    let fork = Evidence::fork(&hub.list[0], here.event(), there.event(), []);
+    assert!(fork.verify(&versions(), &ring()).is_err());
+    // So each is a fault by itself.
+    for event in [here, there] {
+        let verdict = rejected(participant.judge(event, false));
+        assert_eq!(verdict.refusal.rule, RoomRule::Predecessors.into());
+        let accusation = participant.accuse(&verdict, &evidence::Excerpt::new());
+        let evidence::Accusation::Proof(proof) = accusation else { panic!("{accusation:?}") };
+        assert_eq!(proof.verify(&versions(), &ring()).unwrap().rule(), RoomRule::Predecessors.into());
+    }
 }
 
 #[test]

@@ -15,8 +15,8 @@
 //!
 //! Two lists of one room that are not the same differ somewhere first, and there two events follow the same one. So
 //! whatever a hub does to its list after the fact (leaving events out, putting others in, changing their order, telling
-//! two servers two stories) is a fork, once both lists are in one pair of hands. An event that belongs into two lists,
-//! since it follows two events, is forbidden, its own users' events included (reading R13).
+//! two servers two stories) is a fork, once both lists are in one pair of hands. What a hub seals, the events of its
+//! own users included, follows one event: one that follows several is forbidden by itself (reading R13).
 //!
 //! # What cannot be proved
 //!
