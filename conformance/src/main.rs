@@ -13,6 +13,7 @@ mod mls;
 mod output;
 mod peer;
 mod preflight;
+mod printable;
 mod report;
 mod runner;
 mod target;

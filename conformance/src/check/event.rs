@@ -1,5 +1,7 @@
 //! One event, or one LPDU.
 
+use std::sync::Arc;
+
 use mimi_linearized::base64;
 use mimi_linearized::event::{Integrity, Lpdu, Pdu, VerifiedPdu, hash, redact, reference_id};
 use mimi_linearized::json::{Object, canonical};
@@ -8,12 +10,10 @@ use mimi_linearized::version::{RoomVersion, RoomVersions};
 use serde_json::Value;
 
 use super::explain::{pointer, shape, signature};
-use super::{Checked, Kind, Remark};
+use super::{Checked, Kind, Remark, Severity};
 
 /// Checks a whole event by itself: its shape, its hashes, its signatures.
-pub(super) fn check_pdu(object: &Object, keys: Option<&ServerKeyRing>) -> Checked {
-    let versions = RoomVersions::lm_04();
-    let version = versions.default_version();
+pub(super) fn check_pdu(object: &Object, keys: Option<&ServerKeyRing>, version: &RoomVersion) -> Checked {
     let id = reference_id(object, version).to_string();
     let mut remarks = Vec::new();
     match (keys, Pdu::from_object(object.clone(), version)) {
@@ -30,13 +30,12 @@ pub(super) fn check_pdu(object: &Object, keys: Option<&ServerKeyRing>) -> Checke
                 .push(Remark::note("signatures were not checked").help("give the servers' keys with --keys"));
         }
     }
-    Checked::of(Kind::Event, vec![id], 1, remarks)
+    assumed(&mut remarks, version);
+    Checked::of(Kind::Event, vec![id], 1, remarks).by(version)
 }
 
 /// Checks an LPDU by itself: its shape, its hash, its signature.
-pub(super) fn check_lpdu(object: &Object, keys: Option<&ServerKeyRing>) -> Checked {
-    let versions = RoomVersions::lm_04();
-    let version = versions.default_version();
+pub(super) fn check_lpdu(object: &Object, keys: Option<&ServerKeyRing>, version: &RoomVersion) -> Checked {
     let id = reference_id(object, version).to_string();
     let mut remarks = Vec::new();
     match Lpdu::from_object(object.clone(), version) {
@@ -59,7 +58,17 @@ pub(super) fn check_lpdu(object: &Object, keys: Option<&ServerKeyRing>) -> Check
             }
         }
     }
-    Checked::of(Kind::Lpdu, vec![id], 1, remarks)
+    assumed(&mut remarks, version);
+    Checked::of(Kind::Lpdu, vec![id], 1, remarks).by(version)
+}
+
+/// Adds which version was assumed, where something is wrong: the shape of an event, its hashes and what is signed of it
+/// depend on that.
+fn assumed(remarks: &mut Vec<Remark>, version: &RoomVersion) {
+    if remarks.iter().any(|remark| remark.severity == Severity::Fault) {
+        let what = format!("it was read as an event of a room of version {}", version.id);
+        remarks.push(Remark::note(what).help("if the room has another, name that with --room-version"));
+    }
 }
 
 /// Verifies a PDU. What is wrong with its hashes comes beside it.
@@ -127,7 +136,8 @@ fn lpdu_hash(object: &Object) -> Option<Remark> {
     Some(remark.at(pointer(&["hashes", "lpdu", "sha256"])).help("the hub will seal the redacted event"))
 }
 
-/// The version whose rules an event is read by, before anything else is known of its room.
-pub(super) fn any_version(versions: &RoomVersions) -> &RoomVersion {
-    versions.default_version()
+/// The version that a create event names. The default, if it names none that is known: that is refused later on.
+pub(super) fn version_of<'v>(create: Option<&Object>, versions: &'v RoomVersions) -> &'v Arc<RoomVersion> {
+    let name = create.and_then(|create| create.get("content")?.get("room_version")?.as_str());
+    name.and_then(|name| versions.get(name)).unwrap_or_else(|| versions.default_version())
 }

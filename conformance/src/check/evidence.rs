@@ -8,14 +8,15 @@ use mimi_linearized::signing::ServerKeyRing;
 use mimi_linearized::version::RoomVersions;
 use serde_json::Value;
 
-use super::event::any_version;
+use super::event::version_of;
 use super::{CheckError, Checked, Kind, Remark};
 
 /// Checks a document that accuses a hub: whether it shows what it claims.
 pub(super) fn check(document: Value, keys: &ServerKeyRing) -> Result<Checked, CheckError> {
+    let versions = RoomVersions::all();
+    let version = version_of(document.get("create").and_then(Value::as_object), &versions);
     let evidence = Evidence::from_json(document).map_err(CheckError::Evidence)?;
-    let versions = RoomVersions::lm_04();
-    let ids = evidence.events().iter().map(|event| reference_id(event, any_version(&versions)).to_string());
+    let ids = evidence.events().iter().map(|event| reference_id(event, version).to_string());
     let ids: Vec<String> = ids.collect();
     let remark = match evidence.verify(&versions, keys) {
         Ok(proved) => explain(&proved),
@@ -25,7 +26,7 @@ pub(super) fn check(document: Value, keys: &ServerKeyRing) -> Result<Checked, Ch
         }
     };
     let count = ids.len();
-    Ok(Checked::of(Kind::Evidence, ids, count, vec![remark]))
+    Ok(Checked::of(Kind::Evidence, ids, count, vec![remark]).by(version))
 }
 
 /// What is proved, by which rule, and what the hub should have done.

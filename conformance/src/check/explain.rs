@@ -48,15 +48,22 @@ pub(super) fn shape(error: &ShapeError) -> Remark {
     if let ShapeError::Json(error) = error {
         return unreadable(error);
     }
-    let mut remark = Remark::fault(error.to_string()).requires(error.requirement());
+    let what = match error {
+        // Its second half may be no field, where an LPDU was wanted.
+        ShapeError::Half(field, other) if !matches!(*other, "auth_events" | "prev_events") => {
+            format!("an LPDU has no `{field}`")
+        }
+        error => error.to_string(),
+    };
+    let mut remark = Remark::fault(what).requires(error.requirement());
     let field = match error {
         ShapeError::Missing(field)
         | ShapeError::Type { field, .. }
         | ShapeError::Id { field, .. }
         | ShapeError::TooLong { field, .. }
         | ShapeError::Half(field, _) => Some(*field),
-        ShapeError::LpduExtraHash(_) => Some("hashes"),
-        ShapeError::LpduHashWithoutHub => Some("hashes.lpdu"),
+        ShapeError::LpduExtraHash(_) | ShapeError::LpduHashed => Some("hashes"),
+        ShapeError::LpduHashWithoutHub | ShapeError::LpduHashUnknown => Some("hashes.lpdu"),
         _ => None,
     };
     if let Some(field) = field {

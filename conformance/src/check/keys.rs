@@ -7,17 +7,25 @@ use serde_json::Value;
 use super::explain::pointer;
 use super::{CheckError, Checked, Kind, Remark};
 
-/// Checks one answer, an array of answers, or a notary's `server_keys`.
-pub(super) fn check(value: Value) -> Result<Checked, CheckError> {
-    let responses = match value {
-        Value::Array(responses) => responses,
+/// The answers in a document: one, an array of them, or a notary's `server_keys`.
+pub(super) fn responses(value: Value) -> Result<Vec<Value>, CheckError> {
+    match value {
+        Value::Array(responses) => Ok(responses),
         Value::Object(mut object) => match object.remove("server_keys") {
-            Some(Value::Array(responses)) => responses,
-            Some(_) => return Err(CheckError::Form("`server_keys` is an array of answers")),
-            None => vec![Value::Object(object)],
+            Some(Value::Array(responses)) => Ok(responses),
+            Some(_) => Err(CheckError::Form("`server_keys` is an array of answers")),
+            None => Ok(vec![Value::Object(object)]),
         },
-        _ => return Err(CheckError::Form("a key response is an object, or there is an array of them")),
-    };
+        _ => Err(CheckError::Form("a key response is an object, or there is an array of them")),
+    }
+}
+
+/// Checks answers.
+pub(super) fn check(value: Value) -> Result<Checked, CheckError> {
+    let responses = responses(value)?;
+    if responses.is_empty() {
+        return Err(CheckError::Form("there is no key response in it"));
+    }
     let total = responses.len();
     let several = total != 1;
     let mut remarks = Vec::new();

@@ -9,6 +9,7 @@ mod room;
 use mimi_linearized::json::strict::{self, JsonError};
 use mimi_linearized::participant::evidence::{self as proof, DocumentError};
 use mimi_linearized::signing::{ServerKeyRing, ServerKeys, ServerKeysError};
+use mimi_linearized::version::RoomVersion;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,8 +17,8 @@ use serde_json::Value;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
-    /// Whatever it looks like: keys by `verify_keys`, evidence by its `kind`, any other list is a room, any other object
-    /// an event or an LPDU
+    /// Whatever it looks like: `verify_keys` or `server_keys` is keys, the evidence's `kind` evidence, any other array or
+    /// an object with `events` a room, `auth_events` an event, any other object an LPDU
     Auto,
     /// A whole event, as a hub made it
     Event,
@@ -81,7 +82,10 @@ pub(crate) struct Checked {
     pub(crate) kind: Kind,
     /// Whether nothing breaks a rule.
     pub(crate) ok: bool,
-    /// How many events, or answers with keys, were checked.
+    /// The room version that the events were read by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) room_version: Option<String>,
+    /// How many events, or answers with keys, were checked: none if the document could not be read.
     pub(crate) events: usize,
     /// The ids of the events that were read, in order.
     pub(crate) event_ids: Vec<String>,
@@ -92,9 +96,14 @@ pub(crate) struct Checked {
 /// Why a check cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckError {
-    /// The keys are no list.
-    #[error("the keys must be a JSON array of answers to GET /_matrix/key/v2/server")]
+    /// The keys are in none of the forms that answers come in.
+    #[error(
+        "the keys must be an answer to GET /_matrix/key/v2/server, an array of them, or a notary's answer"
+    )]
     KeysForm,
+    /// There are no keys.
+    #[error("there is no key response in the keys")]
+    NoKeys,
     /// The keys are not JSON.
     #[error("the keys cannot be read: {0}")]
     KeysJson(#[source] JsonError),
@@ -120,11 +129,13 @@ pub(crate) enum CheckError {
     Form(&'static str),
 }
 
-/// Reads a list of key responses.
+/// Reads key responses: one, an array of them, or a notary's answer.
 pub(crate) fn read_keys(bytes: &[u8]) -> Result<ServerKeyRing, CheckError> {
-    let Value::Array(responses) = strict::parse(bytes).map_err(CheckError::KeysJson)? else {
-        return Err(CheckError::KeysForm);
-    };
+    let value = strict::parse(bytes).map_err(CheckError::KeysJson)?;
+    let responses = keys::responses(value).map_err(|_| CheckError::KeysForm)?;
+    if responses.is_empty() {
+        return Err(CheckError::NoKeys);
+    }
     let mut ring = ServerKeyRing::new();
     for (index, response) in responses.into_iter().enumerate() {
         ring.add(&ServerKeys::parse(response).map_err(|error| CheckError::Key { index, error })?);
@@ -132,8 +143,13 @@ pub(crate) fn read_keys(bytes: &[u8]) -> Result<ServerKeyRing, CheckError> {
     Ok(ring)
 }
 
-/// Checks a document.
-pub(crate) fn check(bytes: &[u8], kind: Kind, keys: Option<&ServerKeyRing>) -> Result<Checked, CheckError> {
+/// Checks a document. A single event or LPDU is read by the rules of `version`; a room and evidence name their own.
+pub(crate) fn check(
+    bytes: &[u8],
+    kind: Kind,
+    keys: Option<&ServerKeyRing>,
+    version: &RoomVersion,
+) -> Result<Checked, CheckError> {
     let value = match strict::parse(bytes) {
         Ok(value) => value,
         Err(error) => return Ok(Checked::unreadable(kind, &error)),
@@ -162,11 +178,16 @@ pub(crate) fn check(bytes: &[u8], kind: Kind, keys: Option<&ServerKeyRing>) -> R
             _ => Err(CheckError::Form("a room is an array of events, from m.room.create on")),
         },
         (Kind::Evidence, value) => evidence::check(value, keys.ok_or(CheckError::EvidenceWithoutKeys)?),
-        (Kind::Event, Value::Object(object)) => Ok(event::check_pdu(&object, keys)),
-        (Kind::Lpdu, Value::Object(object)) => Ok(event::check_lpdu(&object, keys)),
+        (Kind::Event, Value::Object(object)) => Ok(event::check_pdu(&object, keys, version)),
+        (Kind::Lpdu, Value::Object(object)) => Ok(event::check_lpdu(&object, keys, version)),
         (Kind::Room, _) => Err(CheckError::Form("a room is an array of events, from m.room.create on")),
         _ => Err(CheckError::Form("an event is a JSON object")),
     }
+}
+
+/// So many of something, in words.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 impl Remark {
@@ -217,7 +238,13 @@ impl Remark {
 impl Checked {
     fn of(kind: Kind, event_ids: Vec<String>, events: usize, remarks: Vec<Remark>) -> Self {
         let ok = remarks.iter().all(|remark| remark.severity != Severity::Fault);
-        Self { kind, ok, events, event_ids, remarks }
+        Self { kind, ok, room_version: None, events, event_ids, remarks }
+    }
+
+    /// Says by which room version the events were read.
+    fn by(mut self, version: &RoomVersion) -> Self {
+        self.room_version = Some(version.id.to_string());
+        self
     }
 
     fn unreadable(kind: Kind, error: &JsonError) -> Self {

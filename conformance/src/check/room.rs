@@ -1,31 +1,33 @@
 //! A whole room: every event verified, in its place, and allowed by the rules.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use mimi_linearized::auth::{self, Because, MlsRule, Refusal, Rule, SelectedState};
 use mimi_linearized::event::{Pdu, RoomEvent, VerifiedPdu, kind, reference_id};
+use mimi_linearized::id::EventId;
 use mimi_linearized::json::Object;
 use mimi_linearized::participant::{Participant, Rejected, Snapshot, Verdict};
 use mimi_linearized::signing::ServerKeyRing;
 use mimi_linearized::version::{RoomVersion, RoomVersions};
 use serde_json::Value;
 
-use super::event::{any_version, verify};
+use super::event::{verify, version_of};
 use super::explain::{pointer, refused, shape};
-use super::{CheckError, Checked, Kind, Remark};
+use super::{CheckError, Checked, Kind, Remark, counted};
 
 /// A room while it is checked.
 struct Room<'k> {
     keys: &'k ServerKeyRing,
     version: Arc<RoomVersion>,
     participant: Participant,
-    listed: Vec<String>,
+    listed: HashSet<EventId>,
     remarks: Vec<Remark>,
 }
 
 /// Checks a list of events from `m.room.create` on.
 pub(super) fn check(events: Vec<Value>, keys: &ServerKeyRing) -> Result<Checked, CheckError> {
-    let versions = RoomVersions::lm_04();
+    let versions = RoomVersions::all();
     let total = events.len();
     let mut objects = Vec::with_capacity(total);
     for event in events {
@@ -34,28 +36,31 @@ pub(super) fn check(events: Vec<Value>, keys: &ServerKeyRing) -> Result<Checked,
             _ => return Err(CheckError::Form("a room is an array of events, and an event is an object")),
         }
     }
-    let ids: Vec<String> =
-        objects.iter().map(|object| reference_id(object, any_version(&versions)).to_string()).collect();
+    let version = Arc::clone(version_of(objects.first(), &versions));
+    let ids: Vec<String> = objects.iter().map(|object| reference_id(object, &version).to_string()).collect();
+    let unchecked = |left: usize| {
+        (left > 0).then(|| {
+            let were = if left == 1 { "was" } else { "were" };
+            Remark::note(format!("{} after it {were} not checked", counted(left, "event")))
+        })
+    };
     let mut objects = objects.into_iter();
     let first = objects.next().ok_or(CheckError::Form("the list is empty"))?;
-    let mut room = match Room::begin(&first, keys, &versions) {
+    let mut room = match Room::begin(&first, keys, &version, &versions) {
         Ok(room) => room,
         Err(remark) => {
-            let rest = Remark::note("the events after it were not checked");
-            return Ok(Checked::of(Kind::Room, ids, 1, vec![at(*remark, 0), rest]));
+            let remarks = [at(*remark, 0)].into_iter().chain(unchecked(total.saturating_sub(1)));
+            return Ok(Checked::of(Kind::Room, ids, 1, remarks.collect()).by(&version));
         }
     };
     for (index, object) in objects.enumerate() {
         let index = index.saturating_add(1);
         if !room.next(index, &object) {
-            let left = total.saturating_sub(index).saturating_sub(1);
-            if left > 0 {
-                room.remarks.push(Remark::note(format!("the {left} events after it were not checked")));
-            }
-            return Ok(Checked::of(Kind::Room, ids, index.saturating_add(1), room.remarks));
+            room.remarks.extend(unchecked(total.saturating_sub(index).saturating_sub(1)));
+            return Ok(Checked::of(Kind::Room, ids, index.saturating_add(1), room.remarks).by(&version));
         }
     }
-    Ok(Checked::of(Kind::Room, ids, total, room.remarks))
+    Ok(Checked::of(Kind::Room, ids, total, room.remarks).by(&version))
 }
 
 /// Adds the place of the event that a remark is about.
@@ -66,10 +71,15 @@ fn at(mut remark: Remark, index: usize) -> Remark {
 
 impl<'k> Room<'k> {
     /// The first event makes the room.
-    fn begin(object: &Object, keys: &'k ServerKeyRing, versions: &RoomVersions) -> Result<Self, Box<Remark>> {
-        let described = |remark: Remark| describe(remark, object, any_version(versions));
+    fn begin(
+        object: &Object,
+        keys: &'k ServerKeyRing,
+        version: &RoomVersion,
+        versions: &RoomVersions,
+    ) -> Result<Self, Box<Remark>> {
+        let described = |remark: Remark| describe(remark, object, version);
         let refusal = |remark: Remark| Box::new(described(remark));
-        let pdu = Pdu::from_object(object.clone(), any_version(versions));
+        let pdu = Pdu::from_object(object.clone(), version);
         let pdu = pdu.map_err(|error| refusal(shape(&error)))?;
         let (create, remarks) = verify(pdu, object, keys).map_err(|remark| refusal(*remark))?;
         let event = create.event();
@@ -77,7 +87,7 @@ impl<'k> Room<'k> {
             auth::authorise_create(event.event(), event.auth_events(), event.prev_events(), versions);
         let version = version.map_err(|error| refusal(refused(&error)))?;
         let (room_id, prev) = (event.event().room_id().clone(), event.id().clone());
-        let (hub, listed) = (event.event().sender_server().clone(), vec![prev.to_string()]);
+        let (hub, listed) = (event.event().sender_server().clone(), HashSet::from([prev.clone()]));
         let version = Arc::clone(version);
         let broken =
             |error: mimi_linearized::participant::SnapshotError| Box::new(Remark::fault(error.to_string()));
@@ -106,7 +116,7 @@ impl<'k> Room<'k> {
             }
         };
         self.remarks.extend(found.into_iter().map(&remark));
-        let id = verified.event().id().to_string();
+        let id = verified.event().id().clone();
         if verified.event().event().room_id() != self.participant.room().id() {
             self.remarks.push(remark({
                 let here = self.participant.room().id().to_string();
@@ -114,11 +124,10 @@ impl<'k> Room<'k> {
             }));
             return true;
         }
-        if self.listed.contains(&id) {
+        if !self.listed.insert(id) {
             self.remarks.push(remark(Remark::fault("it is in the list twice").requires("LM-04/5.1/3")));
             return true;
         }
-        self.listed.push(id);
         self.place(verified, &remark)
     }
 
@@ -134,7 +143,7 @@ impl<'k> Room<'k> {
 
     fn place(&mut self, verified: VerifiedPdu, remark: &impl Fn(Remark) -> Remark) -> bool {
         let elsewhere = self.participant.predecessor_elsewhere(&verified);
-        let listed = elsewhere.is_some_and(|prev| self.listed.iter().any(|id| *prev == **id));
+        let listed = elsewhere.is_some_and(|prev| self.listed.contains(prev));
         match self.participant.judge(verified, listed) {
             Verdict::Extends(extension) => {
                 if let Some(complaint) = extension.complaint() {

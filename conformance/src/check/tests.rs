@@ -10,6 +10,10 @@ use super::*;
 
 const TS: i64 = 1_700_000_000_000;
 
+fn version() -> std::sync::Arc<RoomVersion> {
+    RoomVersions::all().default_version().clone()
+}
+
 fn server(name: &str) -> ServerName {
     ServerName::parse(name).unwrap()
 }
@@ -67,12 +71,12 @@ fn room() -> (Vec<Value>, Value) {
 
 fn check_room(events: &[Value]) -> Checked {
     let ring = read_keys(keys().to_string().as_bytes()).unwrap();
-    check(Value::Array(events.to_vec()).to_string().as_bytes(), Kind::Auto, Some(&ring)).unwrap()
+    check(Value::Array(events.to_vec()).to_string().as_bytes(), Kind::Auto, Some(&ring), &version()).unwrap()
 }
 
 fn check_one(value: &Value) -> Checked {
     let ring = read_keys(keys().to_string().as_bytes()).unwrap();
-    check(value.to_string().as_bytes(), Kind::Auto, Some(&ring)).unwrap()
+    check(value.to_string().as_bytes(), Kind::Auto, Some(&ring), &version()).unwrap()
 }
 
 fn faults(checked: &Checked) -> Vec<(Option<usize>, Option<&str>)> {
@@ -134,7 +138,8 @@ fn keys_count_by_the_time_of_the_event() {
         *keys = Value::Object(ServerKeys::publish(&name, &key(seed), TS - 1).as_object().clone());
     }
     let ring = read_keys(old.to_string().as_bytes()).unwrap();
-    let checked = check(Value::Array(events).to_string().as_bytes(), Kind::Room, Some(&ring)).unwrap();
+    let checked =
+        check(Value::Array(events).to_string().as_bytes(), Kind::Room, Some(&ring), &version()).unwrap();
     assert_eq!(faults(&checked), [(Some(0), Some("LM-04/5.1/6"))]);
 }
 
@@ -158,14 +163,14 @@ fn single_events_and_lpdus() {
 fn without_keys_hashes_are_checked_and_signatures_are_not() {
     let (events, lpdu) = room();
     for value in [&events[4], &lpdu] {
-        let checked = check(value.to_string().as_bytes(), Kind::Auto, None).unwrap();
+        let checked = check(value.to_string().as_bytes(), Kind::Auto, None, &version()).unwrap();
         assert!(checked.ok);
         assert_eq!(checked.remarks.len(), 1, "a note");
     }
     let mut changed = events[4].clone();
     changed["content"]["body"] = json!("x");
-    assert!(!check(changed.to_string().as_bytes(), Kind::Event, None).unwrap().ok);
-    let result = check(Value::Array(events).to_string().as_bytes(), Kind::Room, None);
+    assert!(!check(changed.to_string().as_bytes(), Kind::Event, None, &version()).unwrap().ok);
+    let result = check(Value::Array(events).to_string().as_bytes(), Kind::Room, None, &version());
     assert!(matches!(result, Err(CheckError::RoomWithoutKeys)));
 }
 
@@ -175,19 +180,30 @@ fn documents_that_are_nothing_of_the_kind() {
     for (text, kind) in
         [("1", Kind::Auto), ("[]", Kind::Room), ("{}", Kind::Room), ("[]", Kind::Event), ("[1]", Kind::Room)]
     {
-        assert!(check(text.as_bytes(), kind, Some(&ring)).is_err(), "{text}");
+        assert!(check(text.as_bytes(), kind, Some(&ring), &version()).is_err(), "{text}");
     }
-    let checked = check(b"{\"a\": 1,\n x}", Kind::Auto, Some(&ring)).unwrap();
+    let checked = check(b"{\"a\": 1,\n x}", Kind::Auto, Some(&ring), &version()).unwrap();
     assert!(checked.remarks[0].what.starts_with("line 2"), "{checked:?}");
-    let checked = check(br#"{"type": "a", "type": "b"}"#, Kind::Event, Some(&ring)).unwrap();
+    let checked = check(br#"{"type": "a", "type": "b"}"#, Kind::Event, Some(&ring), &version()).unwrap();
     assert_eq!(faults(&checked), [(None, Some("LM-04/7/2"))]);
-    assert!(matches!(read_keys(b"{}"), Err(CheckError::KeysForm)));
+    for (text, expected) in
+        [("1", "the keys must be"), (r#"{"server_keys": 1}"#, "the keys must be"), ("[]", "there is no")]
+    {
+        assert!(read_keys(text.as_bytes()).unwrap_err().to_string().starts_with(expected), "{text}");
+        let checked = check(text.as_bytes(), Kind::Keys, None, &version());
+        assert!(matches!(checked, Err(CheckError::Form(_))), "{text}");
+    }
+    assert!(matches!(read_keys(b"{}"), Err(CheckError::Key { index: 0, .. })));
     assert!(matches!(read_keys(b"[{}]"), Err(CheckError::Key { index: 0, .. })));
 }
 
 /// A hub begins one room twice.
 fn evidence() -> Value {
-    let versions = RoomVersions::lm_04();
+    evidence_in("I.1")
+}
+
+fn evidence_in(room_version: &str) -> Value {
+    let versions = RoomVersions::all();
     let hub = server("hub.example");
     let alice = UserId::new("alice", &hub).unwrap();
     let create = |creator: &str| {
@@ -196,7 +212,7 @@ fn evidence() -> Value {
             kind: "m.room.create".to_owned(),
             state_key: Some(String::new()),
             sender: alice.clone(),
-            content: json!({"room_version": "I.1", "x": creator}).as_object().unwrap().clone(),
+            content: json!({"room_version": room_version, "x": creator}).as_object().unwrap().clone(),
             origin_server_ts: TS,
         };
         let proposal = Proposal::of_own(draft, versions.default_version()).unwrap();
@@ -228,8 +244,106 @@ fn evidence_is_explained_or_refused() {
         "{checked:?}"
     );
 
-    let result = check(document.to_string().as_bytes(), Kind::Auto, None);
+    let result = check(document.to_string().as_bytes(), Kind::Auto, None, &version());
     assert!(matches!(result, Err(CheckError::EvidenceWithoutKeys)));
-    let result = check(b"{}", Kind::Evidence, Some(&ServerKeyRing::new()));
+    let result = check(b"{}", Kind::Evidence, Some(&ServerKeyRing::new()), &version());
     assert!(matches!(result, Err(CheckError::Evidence(_))));
+}
+
+/// The hub of a room makes its first two events, in a room version.
+fn begun(room_version: &str) -> Vec<Value> {
+    let versions = RoomVersions::all();
+    let version = versions.get(room_version).unwrap().clone();
+    let hub = server("hub.example");
+    let alice = UserId::new("alice", &hub).unwrap();
+    let id = RoomId::parse("!room:hub.example").unwrap();
+    let create = Draft {
+        room_id: id.clone(),
+        kind: "m.room.create".to_owned(),
+        state_key: Some(String::new()),
+        sender: alice.clone(),
+        content: json!({"room_version": room_version}).as_object().unwrap().clone(),
+        origin_server_ts: TS,
+    };
+    let create = Proposal::of_own(create, &version).unwrap();
+    let sealed =
+        Hub::authorise_create(create, &versions).unwrap().0.seal(&hub, &key(1), &version, 0).unwrap();
+    let json_of = |event: &RoomEvent| Value::Object(event.event().as_object().clone());
+    let mut list = vec![json_of(sealed.event())];
+    let mut room = Hub::begin(sealed, version.clone()).unwrap();
+    let join = Draft::member(id, &alice, &alice, Membership::Join, TS);
+    let join = room.authorise(Proposal::of_own(join, &version).unwrap()).unwrap();
+    list.push(json_of(&room.append(join.seal(&hub, &key(1), &version, 0).unwrap()).unwrap()));
+    list
+}
+
+#[test]
+fn a_room_and_evidence_are_read_by_the_version_that_the_room_has() {
+    for name in RoomVersions::all().ids() {
+        let events = begun(name.as_str());
+        let checked = check_room(&events);
+        assert!(checked.ok, "{name}: {checked:?}");
+        assert_eq!(checked.room_version.as_deref(), Some(name.as_str()));
+        let mut changed = events;
+        changed[1]["origin_server_ts"] = json!(TS - 1);
+        assert_eq!(faults(&check_room(&changed)), [(Some(1), Some("LM-04/5.1/6"))]);
+    }
+    let transfer = mimi_linearized::version::TRANSFER;
+    let checked = check_one(&evidence_in("I.1"));
+    assert_eq!((checked.ok, checked.room_version.as_deref()), (true, Some("I.1")));
+    // Where the hub can change nothing is proved, but the version is known.
+    let checked = check_one(&evidence_in(transfer));
+    assert_eq!((checked.ok, checked.room_version.as_deref()), (false, Some(transfer)));
+    assert!(!checked.remarks[0].what.contains("not implemented"), "{checked:?}");
+}
+
+#[test]
+fn a_single_event_is_read_by_the_version_that_is_assumed() {
+    let old = mimi_linearized::version::DRAFT_01;
+    let versions = RoomVersions::all();
+    let event = begun(old).pop().unwrap();
+    let ring = read_keys(keys().to_string().as_bytes()).unwrap();
+    let by = |name: &str| {
+        let version = versions.get(name).unwrap();
+        check(event.to_string().as_bytes(), Kind::Auto, Some(&ring), version).unwrap()
+    };
+    assert!(by(old).ok && by(old).remarks.is_empty(), "{:?}", by(old));
+    let checked = by("I.1");
+    assert!(!checked.ok);
+    let last = checked.remarks.last().unwrap();
+    assert_eq!((last.severity, checked.room_version.as_deref()), (Severity::Note, Some("I.1")));
+    assert!(last.what.contains("a room of version I.1"), "{last:?}");
+    assert!(last.help.as_deref().unwrap().contains("--room-version"), "{last:?}");
+}
+
+#[test]
+fn keys_come_in_three_forms() {
+    let all = keys();
+    let (events, _) = room();
+    let mut events: Value = events.into();
+    events.as_array_mut().unwrap().truncate(3);
+    for keys in [all[0].clone(), json!([all[0]]), json!({"server_keys": [all[0]]}), all.clone()] {
+        let ring = read_keys(keys.to_string().as_bytes()).unwrap();
+        assert!(
+            check(events.to_string().as_bytes(), Kind::Room, Some(&ring), &version()).unwrap().ok,
+            "{keys}"
+        );
+        assert!(check(keys.to_string().as_bytes(), Kind::Auto, None, &version()).unwrap().ok, "{keys}");
+    }
+}
+
+#[test]
+fn what_was_not_checked_is_counted() {
+    let (events, lpdu) = room();
+    for (spoilt, left) in [(0, "4 events after it were"), (3, "1 event after it was"), (4, "")] {
+        let mut events = events.clone();
+        events[spoilt]["origin_server_ts"] = json!(TS - 1);
+        let checked = check_room(&events);
+        let notes: Vec<&str> = checked.remarks.iter().map(|remark| remark.what.as_str()).skip(1).collect();
+        let expected = format!("{left} not checked");
+        assert_eq!(notes, if left.is_empty() { vec![] } else { vec![expected.as_str()] });
+    }
+    let mut half = lpdu;
+    half["prev_events"] = json!([]);
+    assert_eq!(check_one(&half).remarks[0].what, "an LPDU has no `prev_events`");
 }
