@@ -43,9 +43,16 @@ struct Requirement {
 
 /// How a hole in the draft is read.
 #[derive(Debug, Deserialize)]
-struct Reading {
+pub(crate) struct Reading {
     id: String,
-    title: String,
+    /// The subject in a few words.
+    pub(crate) title: String,
+    /// What this project does.
+    pub(crate) reading: String,
+    /// Why.
+    pub(crate) reason: String,
+    /// A different behaviour that the text also allows.
+    pub(crate) acceptable: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -61,7 +68,8 @@ struct ErrataFile {
 /// What every requirement says and every reading is about, by id.
 #[derive(Debug)]
 pub(crate) struct Catalogue {
-    entries: BTreeMap<String, String>,
+    requirements: BTreeMap<String, String>,
+    readings: BTreeMap<String, Reading>,
 }
 
 impl Catalogue {
@@ -70,13 +78,18 @@ impl Catalogue {
         let requirements: RequirementFile = toml::from_str(LM_04)?;
         let errata: ErrataFile = toml::from_str(ERRATA)?;
         let requirements = requirements.requirement.into_iter().map(|entry| (entry.id, entry.says));
-        let readings = errata.reading.into_iter().map(|entry| (entry.id, entry.title));
-        Ok(Self { entries: requirements.chain(readings).collect() })
+        let readings = errata.reading.into_iter().map(|entry| (entry.id.clone(), entry));
+        Ok(Self { requirements: requirements.collect(), readings: readings.collect() })
     }
 
     /// What a requirement says, or a reading is about; nothing for an id that is in neither file.
     pub(crate) fn says(&self, id: &str) -> Option<&str> {
-        self.entries.get(id).map(String::as_str)
+        self.requirements.get(id).or_else(|| Some(&self.readings.get(id)?.title)).map(String::as_str)
+    }
+
+    /// A reading by its id.
+    pub(crate) fn reading(&self, id: &str) -> Option<&Reading> {
+        self.readings.get(id)
     }
 }
 

@@ -7,16 +7,22 @@ use clap::Args;
 
 use crate::catalogue::Catalogue;
 use crate::output::print;
-use crate::vectors::{File, generate, verify};
+use crate::printable::printable;
+use crate::vectors::{File, generate, missing, verify};
 use crate::{FAILED, USAGE};
 
 /// Write the test vectors as JSON, or verify a folder of them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A file holds groups of vectors of one type; `about` says what is given and what has to come out, so that the files need
-nothing else of this project. The same seed gives the same bytes. conformance/vectors.schema.json describes the form.
+A file holds groups of vectors of one type; `about` says what is given and what has to come out, `requirements` what the
+draft requires, and `readings` how the draft is read where it alone does not decide, so that the files need nothing else
+of this project. The same seed gives the same bytes. conformance/vectors.schema.json describes the form.
 
-Exit codes: 0 written, or every vector holds; 1 a vector does not; 2 the command line, the folder or a file is wrong.
+Verifying runs the library on every vector, and looks whether the files are whole: a file for each subject, no member that
+is not known, no id twice, and words for everything that a vector names.
+
+Exit codes: 0 written, or every vector holds; 1 a vector does not, or something is missing; 2 the command line, the folder
+or a file is wrong.
 
 Examples:
   mimi vectors ./vectors
@@ -44,7 +50,7 @@ pub(crate) fn run(arguments: &VectorsArguments) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FAILED),
         Err(error) => {
-            eprintln!("mimi vectors: {error}");
+            eprintln!("mimi vectors: {}", printable(&error));
             ExitCode::from(USAGE)
         }
     }
@@ -54,7 +60,7 @@ fn write(folder: &Path, seed: u64) -> Result<bool, String> {
     let named = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     std::fs::create_dir_all(folder).map_err(|error| named(folder, error))?;
     let mut count = 0_usize;
-    let files = generate(seed);
+    let files = generate(seed, &catalogue()?);
     for file in &files {
         let path = folder.join(format!("{}.json", file.subject));
         std::fs::write(&path, file.render()).map_err(|error| named(&path, error))?;
@@ -64,17 +70,30 @@ fn write(folder: &Path, seed: u64) -> Result<bool, String> {
     Ok(true)
 }
 
-/// Verifies every file of a folder. Returns whether every vector holds.
+fn catalogue() -> Result<Catalogue, String> {
+    Catalogue::read().map_err(|error| format!("the catalogue cannot be read: {error}"))
+}
+
+/// Verifies every file of a folder. Returns whether every vector holds and nothing is missing.
 fn verify_folder(folder: &Path) -> Result<bool, String> {
-    let catalogue = Catalogue::read().map_err(|error| format!("the catalogue cannot be read: {error}"))?;
+    let catalogue = catalogue()?;
     let files = read_folder(folder)?;
     let (mut vectors, mut failed) = (0_usize, 0_usize);
+    let mut fault = |what: &str| {
+        failed = failed.saturating_add(1);
+        print(&format!("{}\n", printable(what)));
+    };
     for (name, file) in &files {
-        vectors = vectors.saturating_add(file.count);
-        for failure in verify(file, &catalogue) {
-            failed = failed.saturating_add(1);
-            print(&format!("{name}: {}: {}\n", failure.id, failure.what));
+        vectors = file.groups.iter().fold(vectors, |sum, group| sum.saturating_add(group.tests.len()));
+        if *name != format!("{}.json", file.subject) {
+            fault(&format!("{name}: its `subject` is {:?}", file.subject));
         }
+        for failure in verify(file, &catalogue) {
+            fault(&format!("{name}: {}: {}", failure.id, failure.what));
+        }
+    }
+    for subject in missing(files.iter().map(|(_, file)| file)) {
+        fault(&format!("{subject}.json: it is missing"));
     }
     print(&format!("{vectors} vectors in {} files: {failed} failed\n", files.len()));
     Ok(failed == 0)

@@ -29,6 +29,9 @@ pub(super) enum Unusable {
     /// A member is not what it should be.
     #[error("the input is malformed: `{0}`")]
     Member(&'static str),
+    /// A member is no hexadecimal.
+    #[error("the input is malformed: `{0}` is no lower-case hexadecimal of whole bytes")]
+    Hex(&'static str),
 }
 
 type Found = Result<Value, Unusable>;
@@ -38,16 +41,19 @@ pub(super) fn evaluate(kind: &str, input: &Value) -> Found {
     match kind {
         "identifier" => identifier(&read(input)?),
         "json" => json_text(&read(input)?),
-        "canonical-json" => canonical_json(&read(input)?),
+        "canonical-json" => canonical_json(&read::<Text>(input)?.text),
         "base64-encode" => base64_encode(&read(input)?),
-        "base64-decode" => base64_decode(&read(input)?),
+        "base64-decode" => base64_decode(&read::<Text>(input)?.text),
         "redaction" => redaction(&read(input)?),
         "content-hash" => content_hash(&read(input)?, hash::pdu_content_hash),
         "lpdu-content-hash" => content_hash(&read(input)?, hash::lpdu_content_hash),
         "event-id" => event_id(&read(input)?),
         "ed25519-sign" => sign(&read(input)?),
         "ed25519-verify" => verify(&read(input)?),
-        "ed25519-public-key" => public_key(&read(input)?),
+        "ed25519-public-key" => {
+            let input: PublicKey = read(input)?;
+            Ok(json!({"accepted": VerifyKey::from_base64(&input.public_key).is_ok()}))
+        }
         "check-signature" => check_signature(&read(input)?),
         "event-signature" => {
             sign_event(&read(input)?, |event, version| hash::signing_bytes(event, &version.redaction))
@@ -63,7 +69,7 @@ pub(super) fn evaluate(kind: &str, input: &Value) -> Found {
         "authorization" => authorization(&read(input)?),
         "hub" => rooms::hub(&read(input)?),
         "participant" => rooms::participant(&read(input)?),
-        "key-response" => key_response(&read(input)?),
+        "key-response" => key_response(&read::<Response>(input)?.response),
         "key-standing" => key_standing(&read(input)?),
         other => Err(Unusable::Kind(other.to_owned())),
     }
@@ -89,7 +95,13 @@ fn object(text: &str, member: &'static str) -> Result<Object, Unusable> {
     }
 }
 
+/// The bytes of a member.
+fn bytes(text: &str, member: &'static str) -> Result<Vec<u8>, Unusable> {
+    unhex(text).ok_or(Unusable::Hex(member))
+}
+
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Identifier {
     kind: String,
     text: String,
@@ -118,49 +130,73 @@ fn identifier(input: &Identifier) -> Found {
 }
 
 #[derive(Deserialize)]
-struct Text {
+#[serde(deny_unknown_fields)]
+struct TextOrBytes {
     text: Option<String>,
     hex: Option<String>,
 }
 
-fn json_text(input: &Text) -> Found {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bytes {
+    hex: String,
+}
+
+fn json_text(input: &TextOrBytes) -> Found {
     let bytes = match (&input.text, &input.hex) {
         (Some(text), None) => text.clone().into_bytes(),
-        (None, Some(hex)) => unhex(hex),
+        (None, Some(hex)) => bytes(hex, "hex")?,
         _ => return Err(Unusable::Member("text")),
     };
     Ok(json!({"accepted": strict::parse(&bytes).is_ok()}))
 }
 
-fn canonical_json(input: &Text) -> Found {
+fn canonical_json(text: &str) -> Found {
     // Numbers that events may not have are of interest here too.
-    let text = input.text.as_deref().unwrap_or_default();
     let document = strict::read(text.as_bytes()).map_err(|_| Unusable::Member("text"))?;
     let bytes = canonical::to_vec(&document.value);
     let sha256 = hex(&hash::sha256(&bytes));
     Ok(json!({"canonical": String::from_utf8_lossy(&bytes), "sha256": sha256}))
 }
 
-fn base64_encode(input: &Text) -> Found {
-    let bytes = unhex(input.hex.as_deref().ok_or(Unusable::Member("hex"))?);
+fn base64_encode(input: &Bytes) -> Found {
+    let bytes = bytes(&input.hex, "hex")?;
     Ok(json!({"standard": base64::encode(&bytes), "url_safe": base64::encode_url_safe(&bytes)}))
 }
 
-fn base64_decode(input: &Text) -> Found {
-    let text = input.text.as_deref().ok_or(Unusable::Member("text"))?;
+fn base64_decode(text: &str) -> Found {
     Ok(base64::decode(text).map_or_else(|_| refused(), |bytes| json!({"accepted": true, "hex": hex(&bytes)})))
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct OfEvent {
     event: String,
-    #[serde(default)]
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ToSign {
+    event: String,
+    signer: Server,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Received {
+    event: String,
     keys: Vec<Key>,
-    signer: Option<Server>,
 }
 
 /// A server's public key.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Key {
     server_name: String,
     key_id: String,
@@ -170,10 +206,12 @@ struct Key {
 
 /// A server with its private key.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Server {
     server_name: String,
     key_id: String,
     seed: String,
+    public_key: String,
 }
 
 impl Server {
@@ -184,7 +222,11 @@ impl Server {
     fn key(&self) -> Result<SigningKey, Unusable> {
         let id = KeyId::parse(&self.key_id).map_err(|_| Unusable::Member("key_id"))?;
         let seed = base64::decode_array(&self.seed).ok_or(Unusable::Member("seed"))?;
-        Ok(SigningKey::from_seed(id, &seed))
+        let key = SigningKey::from_seed(id, &seed);
+        if key.verify_key().to_base64() != self.public_key {
+            return Err(Unusable::Member("public_key"));
+        }
+        Ok(key)
     }
 }
 
@@ -219,38 +261,44 @@ fn event_id(input: &OfEvent) -> Found {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Message {
-    #[serde(default)]
     seed: String,
-    #[serde(default)]
-    public_key: String,
-    #[serde(default)]
     message: String,
-    #[serde(default)]
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignedMessage {
+    public_key: String,
+    message: String,
     signature: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PublicKey {
+    public_key: String,
 }
 
 fn sign(input: &Message) -> Found {
     let seed = base64::decode_array(&input.seed).ok_or(Unusable::Member("seed"))?;
     let id = KeyId::ed25519("1").map_err(|_| Unusable::Member("key_id"))?;
     let key = SigningKey::from_seed(id, &seed);
-    let signature = key.sign(&unhex(&input.message)).to_base64();
+    let signature = key.sign(&bytes(&input.message, "message")?).to_base64();
     Ok(json!({"public_key": key.verify_key().to_base64(), "signature": signature}))
 }
 
-fn verify(input: &Message) -> Found {
+fn verify(input: &SignedMessage) -> Found {
     let key = VerifyKey::from_base64(&input.public_key).map_err(|_| Unusable::Member("public_key"))?;
-    let message = unhex(&input.message);
+    let message = bytes(&input.message, "message")?;
     let holds =
         Signature::from_base64(&input.signature).is_some_and(|signature| key.verify(&message, &signature));
     Ok(json!({"accepted": holds}))
 }
 
-fn public_key(input: &Message) -> Found {
-    Ok(json!({"accepted": VerifyKey::from_base64(&input.public_key).is_ok()}))
-}
-
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Signed {
     object: String,
     server_name: String,
@@ -265,14 +313,13 @@ fn check_signature(input: &Signed) -> Found {
     Ok(json!({"accepted": holds}))
 }
 
-fn sign_event(input: &OfEvent, bytes: fn(&Object, &RoomVersion) -> Vec<u8>) -> Found {
+fn sign_event(input: &ToSign, bytes: fn(&Object, &RoomVersion) -> Vec<u8>) -> Found {
     let bytes = bytes(&object(&input.event, "event")?, version(&RoomVersions::lm_04()));
-    let key = input.signer.as_ref().ok_or(Unusable::Member("signer"))?.key()?;
-    let signature = key.sign(&bytes).to_base64();
+    let signature = input.signer.key()?.sign(&bytes).to_base64();
     Ok(json!({"signed_text": String::from_utf8_lossy(&bytes), "signature": signature}))
 }
 
-fn receive_lpdu(input: &OfEvent) -> Found {
+fn receive_lpdu(input: &Received) -> Found {
     let versions = RoomVersions::lm_04();
     let keys = ring(&input.keys)?;
     let Ok(lpdu) = Lpdu::parse(input.event.as_bytes(), version(&versions)) else { return Ok(refused()) };
@@ -285,7 +332,7 @@ fn receive_lpdu(input: &OfEvent) -> Found {
     })
 }
 
-fn receive_pdu(input: &OfEvent) -> Found {
+fn receive_pdu(input: &Received) -> Found {
     let versions = RoomVersions::lm_04();
     let keys = ring(&input.keys)?;
     let Ok(pdu) = Pdu::parse(input.event.as_bytes(), version(&versions)) else { return Ok(refused()) };
@@ -311,14 +358,15 @@ fn event_shape(input: &OfEvent) -> Found {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Level {
-    power_levels: Option<Object>,
+    power_levels: Value,
     creator: String,
     of: LevelOf,
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 enum LevelOf {
     User { user: String },
     Action { action: String },
@@ -328,7 +376,12 @@ enum LevelOf {
 fn power_level(input: &Level) -> Found {
     let user = |text: &str| UserId::parse(text).map_err(|_| Unusable::Member("user"));
     let creator = user(&input.creator)?;
-    let levels = Levels::new(input.power_levels.as_ref(), &creator);
+    let content = match &input.power_levels {
+        Value::Null => None,
+        Value::Object(content) => Some(content),
+        _ => return Err(Unusable::Member("power_levels")),
+    };
+    let levels = Levels::new(content, &creator);
     let level = match &input.of {
         LevelOf::User { user: of } => levels.user(&user(of)?),
         LevelOf::Action { action } => levels.action(match action.as_str() {
@@ -344,10 +397,17 @@ fn power_level(input: &Level) -> Found {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct InState {
     event: String,
     state: Vec<String>,
-    #[serde(default)]
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AfterPast {
+    event: String,
+    state: Vec<String>,
     past: Vec<String>,
 }
 
@@ -372,7 +432,7 @@ fn selection(input: &InState) -> Found {
     Ok(json!({"auth_events": ids}))
 }
 
-fn authorization(input: &InState) -> Found {
+fn authorization(input: &AfterPast) -> Found {
     let versions = RoomVersions::lm_04();
     let state = events(&input.state, version(&versions))?;
     let past = events(&input.past, version(&versions))?;
@@ -408,18 +468,22 @@ fn decided(decision: Result<auth::AuthRule, Refusal>) -> Value {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Response {
     response: String,
-    #[serde(default)]
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResponseAt {
+    response: String,
     server_name: String,
-    #[serde(default)]
     key_id: String,
-    #[serde(default)]
     at: i64,
 }
 
-fn key_response(input: &Response) -> Found {
-    let value = strict::parse(input.response.as_bytes()).map_err(|_| Unusable::Member("response"))?;
+fn key_response(response: &str) -> Found {
+    let value = strict::parse(response.as_bytes()).map_err(|_| Unusable::Member("response"))?;
     let Ok(keys) = ServerKeys::parse(value) else { return Ok(refused()) };
     let current: Object =
         keys.verify_keys().iter().map(|(id, key)| (id.to_string(), json!(key.to_base64()))).collect();
@@ -439,7 +503,7 @@ fn key_response(input: &Response) -> Found {
     }))
 }
 
-fn key_standing(input: &Response) -> Found {
+fn key_standing(input: &ResponseAt) -> Found {
     let value = strict::parse(input.response.as_bytes()).map_err(|_| Unusable::Member("response"))?;
     let keys = ServerKeys::parse(value).map_err(|_| Unusable::Member("response"))?;
     let server = ServerName::parse(&input.server_name).map_err(|_| Unusable::Member("server_name"))?;

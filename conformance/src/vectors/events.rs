@@ -95,6 +95,16 @@ pub(super) fn key_entry(server: &Server, valid_until_ts: i64) -> Value {
     })
 }
 
+/// Whether a number with a fraction is in a value: some may refuse that (reading R07).
+pub(super) fn has_fraction(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64().is_some_and(|number| number.fract() != 0.0),
+        Value::Array(elements) => elements.iter().any(has_fraction),
+        Value::Object(members) => members.values().any(has_fraction),
+        _ => false,
+    }
+}
+
 /// State events, each a PDU with hashes and without signatures, in the order in which they came about.
 #[derive(Debug, Clone)]
 pub(super) struct State {

@@ -11,7 +11,7 @@ pub(super) fn strict(_: Chance) -> Vec<Group> {
         Vector::valid("LM-04/7/2", comment, json!({"text": text}), json!({"accepted": true}))
     };
     let bad = |text: &str, comment: &str| {
-        Vector::refused("LM-04/7/2", comment, json!({"text": text})).flag(Flag::Reading)
+        Vector::refused("LM-04/7/2", comment, json!({"text": text})).read_by("R07")
     };
     let broken = |text: &str, comment: &str| Vector::refused("LM-04/7/2", comment, json!({"text": text}));
     let bytes = |hex: &str, comment: &str| Vector::refused("LM-04/7/2", comment, json!({"hex": hex}));
@@ -28,8 +28,8 @@ pub(super) fn strict(_: Chance) -> Vec<Group> {
         good("9007199254740991.0", "2^53 - 1 with a fraction of zero"),
         good("-0.0", "minus zero"),
         good("1e2", "an exponent"),
-        good("1.5", "a fraction").acceptable().flag(Flag::Reading),
-        good("5e-324", "the smallest double").acceptable().flag(Flag::Reading),
+        good("1.5", "a fraction").acceptable().read_by("R07"),
+        good("5e-324", "the smallest double").acceptable().read_by("R07"),
         good(&nested(32), "arrays 32 deep"),
         bad(r#"{"a":1,"a":1}"#, "a key twice, with the same value"),
         bad(r#"{"a":1,"\u0061":2}"#, "a key twice, once escaped"),
@@ -72,8 +72,12 @@ pub(super) fn strict(_: Chance) -> Vec<Group> {
         bytes("22c0af22", "an overlong slash"),
         bytes("22eda08022", "a surrogate in UTF-8"),
     ];
-    let about = "`text`, or the bytes in `hex`, are read as one JSON value. `accepted` says whether every reader takes \
-                 it for the same value and RFC 8785 can write it.";
+    let about = "`text`, or the bytes in `hex`, are read as one JSON value, as events and requests are. It is `accepted` if \
+                 it is JSON in UTF-8 (RFC 8259) without a byte order mark, no object has a key twice (after escapes), no \
+                 string or key has a lone surrogate, every number is a finite double, every number with an integral \
+                 value is from -(2^53-1) to 2^53-1, however it is written, and it is not nested too deep: where the limit \
+                 is, is free, but 32 arrays or objects in one another are accepted and 10,000 are not. Numbers with a \
+                 fraction are accepted; refusing them is acceptable.";
     vec![Group::new("json", about, tests)]
 }
 

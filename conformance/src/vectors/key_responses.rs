@@ -100,8 +100,7 @@ fn responses(server: &Server, old: &Server) -> Vec<Vector> {
             "R08",
             "a key of small order",
             &set("verify_keys", json!({server.key_id.as_str(): {"key": oracle::base64(&[0; 32])}})),
-        )
-        .flag(Flag::Reading),
+        ),
         no(
             "LM-04/12.4.1.2/7",
             "a retired key without `expired_ts`",
@@ -127,13 +126,17 @@ fn standings(server: &Server, old: &Server) -> Vec<Vector> {
     };
     let (key, after) = (server.key_id.as_str(), TS.saturating_add(1));
     vec![
-        vector("LM-04/12.4.1.1/4", "at the last moment", &current, key, TS, "valid").flag(Flag::Reading),
-        vector("LM-04/12.4.1.1/4", "a moment later", &current, key, after, "expired").flag(Flag::Reading),
+        vector("LM-04/12.4.1.1/4", "at the last moment", &current, key, TS, "valid").read_by("R33"),
+        vector("LM-04/12.4.1.1/4", "a moment later", &current, key, after, "expired")
+            .read_by("R33")
+            .acceptable(),
         vector("LM-04/6.3/3", "a key that is not listed", &current, "ed25519:no", TS, "unknown"),
-        vector("LM-04/12.4.1.2/8", "a retired key while it counted", &rotated, key, 1_000, "valid"),
-        vector("LM-04/12.4.1.2/8", "a retired key afterwards", &rotated, key, 1_001, "expired"),
-        vector("LM-04/12.4.1.1/4", "its successor", &rotated, "ed25519:next", TS, "valid")
-            .flag(Flag::Reading),
+        vector("LM-04/12.4.1.2/8", "a retired key while it counted", &rotated, key, 1_000, "valid")
+            .read_by("R33"),
+        vector("LM-04/12.4.1.2/8", "a retired key afterwards", &rotated, key, 1_001, "expired")
+            .read_by("R33")
+            .acceptable(),
+        vector("LM-04/12.4.1.1/4", "its successor", &rotated, "ed25519:next", TS, "valid").read_by("R33"),
     ]
 }
 

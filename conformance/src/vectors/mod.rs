@@ -18,6 +18,7 @@ mod rooms;
 mod selection;
 mod shapes;
 mod signing;
+mod verify;
 
 use std::collections::BTreeMap;
 
@@ -26,9 +27,31 @@ use serde_json::Value;
 
 use crate::catalogue::Catalogue;
 use chance::Chance;
+pub(crate) use verify::{missing, verify};
+
+/// The draft that the vectors are about.
+const DRAFT: &str = "draft-ralston-mimi-linearized-matrix-04";
+
+/// The subjects, a file for each, and what makes its groups.
+const SUBJECTS: [(&str, fn(Chance) -> Vec<Group>); 13] = [
+    ("identifiers", identifiers::groups),
+    ("strict-json", json::strict),
+    ("canonical-json", json::canonical),
+    ("base64", hashes::base64),
+    ("redaction", hashes::redaction),
+    ("hashes", hashes::hashes),
+    ("signatures", signing::groups),
+    ("event-shapes", shapes::groups),
+    ("power-levels", power_levels::groups),
+    ("auth-events-selection", selection::groups),
+    ("authorization", authorization::groups),
+    ("rooms", rooms::groups),
+    ("key-responses", key_responses::groups),
+];
 
 /// One file of vectors.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct File {
     /// What wrote it.
     pub(crate) suite: String,
@@ -42,19 +65,39 @@ pub(crate) struct File {
     pub(crate) count: usize,
     /// What the flags of the vectors mean.
     pub(crate) flags: BTreeMap<String, String>,
+    /// The readings that decide vectors of this file, by id.
+    pub(crate) readings: BTreeMap<String, Words>,
+    /// What the requirements say that the vectors of this file are about, by id.
+    pub(crate) requirements: BTreeMap<String, String>,
     /// The vectors, by what is to be done with them.
     pub(crate) groups: Vec<Group>,
 }
 
+/// A reading in words.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Words {
+    /// The subject in a few words.
+    pub(crate) title: String,
+    /// How the draft is read.
+    pub(crate) reading: String,
+    /// Why.
+    pub(crate) reason: String,
+    /// What else the draft allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) acceptable: Option<String>,
+}
+
 /// Vectors that are used in the same way.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Group {
     /// What is to be done with the inputs, as a name.
     #[serde(rename = "type")]
     pub(crate) kind: String,
     /// The same in words: members of `input`, and what `expected` says.
     pub(crate) about: String,
-    /// The requirements that the vectors are about.
+    /// The requirements that the vectors are about, and the readings that decide them.
     pub(crate) covers: Vec<String>,
     /// The vectors.
     pub(crate) tests: Vec<Vector>,
@@ -62,11 +105,15 @@ pub(crate) struct Group {
 
 /// One vector.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Vector {
     /// Its name, unlike all others.
     pub(crate) id: String,
     /// The requirement of the catalogue, or the reading, that it is about.
     pub(crate) requirement: String,
+    /// The reading that decides, where the draft alone does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reading: Option<String>,
     /// The authorization rule that decides, where one does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rule: Option<String>,
@@ -97,7 +144,7 @@ pub(crate) enum Outcome {
 /// Something to know about a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Flag {
-    /// The draft alone does not decide it.
+    /// The draft alone does not decide it: a reading does.
     Reading,
     /// It comes from the seed.
     Seeded,
@@ -111,8 +158,8 @@ impl Flag {
     fn meaning(self) -> &'static str {
         match self {
             Self::Reading => {
-                "The draft is silent or contradicts itself here. `requirement` names a reading (R01 to R30) of \
-                 drafts/errata.toml, or a requirement that such a reading settles."
+                "The draft is silent or contradicts itself here. `reading` names the reading that decides; `readings` \
+                 of the file has its words."
             }
             Self::Seeded => "Names, keys or values come from the seed of the file.",
             Self::Published => {
@@ -129,16 +176,18 @@ impl Flag {
 
 impl Vector {
     fn new(requirement: &str, comment: &str, input: Value, expected: Value, result: Outcome) -> Self {
-        Self {
+        let vector = Self {
             id: String::new(),
             requirement: requirement.to_owned(),
+            reading: None,
             rule: None,
             comment: comment.to_owned(),
             flags: Vec::new(),
             input,
             expected,
             result,
-        }
+        };
+        if is_reading(requirement) { vector.read_by(requirement) } else { vector }
     }
 
     fn valid(requirement: &str, comment: &str, input: Value, expected: Value) -> Self {
@@ -150,9 +199,21 @@ impl Vector {
         Self::new(requirement, comment, input, serde_json::json!({"accepted": false}), Outcome::Invalid)
     }
 
+    /// The draft alone does not decide: this reading does.
+    fn read_by(mut self, reading: &str) -> Self {
+        self.reading = Some(reading.to_owned());
+        self.flag(Flag::Reading)
+    }
+
+    /// The draft allows something else as well.
     fn acceptable(mut self) -> Self {
         self.result = Outcome::Acceptable;
         self
+    }
+
+    /// The ids that its reader has to look up.
+    fn names(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.requirement).chain(&self.reading)
     }
 
     fn flag(mut self, flag: Flag) -> Self {
@@ -166,19 +227,47 @@ impl Vector {
 
 impl Group {
     fn new(kind: &str, about: &str, tests: Vec<Vector>) -> Self {
-        let mut covers: Vec<String> = Vec::new();
-        for test in &tests {
-            if !covers.contains(&test.requirement) {
-                covers.push(test.requirement.clone());
-            }
-        }
+        let covers = covered(&tests);
         Self { kind: kind.to_owned(), about: about.to_owned(), covers, tests }
     }
 }
 
+/// Whether an id is that of a reading, and not of a requirement.
+fn is_reading(id: &str) -> bool {
+    id.starts_with('R')
+}
+
+/// The requirements and readings of vectors, each once.
+fn covered(tests: &[Vector]) -> Vec<String> {
+    let mut covers: Vec<String> = Vec::new();
+    for id in tests.iter().flat_map(Vector::names) {
+        if !covers.contains(id) {
+            covers.push(id.clone());
+        }
+    }
+    covers
+}
+
 impl File {
-    fn new(subject: &str, seed: u64, mut groups: Vec<Group>) -> Self {
+    fn new(subject: &str, seed: u64, mut groups: Vec<Group>, catalogue: &Catalogue) -> Self {
         let mut flags = BTreeMap::new();
+        let (mut readings, mut requirements) = (BTreeMap::new(), BTreeMap::new());
+        for id in groups.iter().flat_map(|group| &group.covers) {
+            match (catalogue.reading(id), catalogue.says(id)) {
+                (Some(reading), _) => {
+                    let words = Words {
+                        title: reading.title.clone(),
+                        reading: reading.reading.clone(),
+                        reason: reading.reason.clone(),
+                        acceptable: reading.acceptable.clone(),
+                    };
+                    drop(readings.insert(id.clone(), words));
+                }
+                (None, Some(says)) => drop(requirements.insert(id.clone(), says.to_owned())),
+                // Verification finds it.
+                (None, None) => {}
+            }
+        }
         let mut count = 0_usize;
         for test in groups.iter_mut().flat_map(|group| &mut group.tests) {
             count = count.saturating_add(1);
@@ -189,11 +278,13 @@ impl File {
         }
         Self {
             suite: concat!("mimi ", env!("CARGO_PKG_VERSION")).to_owned(),
-            draft: "draft-ralston-mimi-linearized-matrix-04".to_owned(),
+            draft: DRAFT.to_owned(),
             subject: subject.to_owned(),
             seed,
             count,
             flags,
+            readings,
+            requirements,
             groups,
         }
     }
@@ -207,95 +298,11 @@ impl File {
 }
 
 /// Makes all files.
-pub(crate) fn generate(seed: u64) -> Vec<File> {
-    let chance = |subject: &str| Chance::new(seed, subject);
-    let file =
-        |subject: &str, groups: fn(Chance) -> Vec<Group>| File::new(subject, seed, groups(chance(subject)));
-    vec![
-        file("identifiers", identifiers::groups),
-        file("strict-json", json::strict),
-        file("canonical-json", json::canonical),
-        file("base64", hashes::base64),
-        file("redaction", hashes::redaction),
-        file("hashes", hashes::hashes),
-        file("signatures", signing::groups),
-        file("event-shapes", shapes::groups),
-        file("power-levels", power_levels::groups),
-        file("auth-events-selection", selection::groups),
-        file("authorization", authorization::groups),
-        file("rooms", rooms::groups),
-        file("key-responses", key_responses::groups),
-    ]
-}
-
-/// A vector that does not hold.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    /// Which.
-    pub(crate) id: String,
-    /// What is wrong.
-    pub(crate) what: String,
-}
-
-/// Runs the library on every vector of a file.
-pub(crate) fn verify(file: &File, catalogue: &Catalogue) -> Vec<Failure> {
-    let mut failures = Vec::new();
-    let mut count = 0_usize;
-    for group in &file.groups {
-        for vector in &group.tests {
-            count = count.saturating_add(1);
-            if let Err(what) = verify_one(group, vector, catalogue) {
-                failures.push(Failure { id: vector.id.clone(), what });
-            }
-        }
-    }
-    if count != file.count {
-        let what = format!("`count` is {}, and there are {count} vectors", file.count);
-        failures.push(Failure { id: file.subject.clone(), what });
-    }
-    failures
-}
-
-fn verify_one(group: &Group, vector: &Vector, catalogue: &Catalogue) -> Result<(), String> {
-    if catalogue.says(&vector.requirement).is_none() {
-        return Err(format!("the catalogue has no {:?}", vector.requirement));
-    }
-    let found = evaluate::evaluate(&group.kind, &vector.input).map_err(|error| error.to_string())?;
-    if found != vector.expected {
-        return Err(difference(&vector.expected, &found, ""));
-    }
-    let accepted = vector.expected.get("accepted").and_then(Value::as_bool).unwrap_or(true);
-    let fits = match vector.result {
-        Outcome::Valid => accepted,
-        Outcome::Invalid => !accepted,
-        Outcome::Acceptable => true,
+pub(crate) fn generate(seed: u64, catalogue: &Catalogue) -> Vec<File> {
+    let file = |(subject, groups): (&str, fn(Chance) -> Vec<Group>)| {
+        File::new(subject, seed, groups(Chance::new(seed, subject)), catalogue)
     };
-    if !fits {
-        return Err(format!("`result` and `accepted` contradict each other: {:?}", vector.result));
-    }
-    let decides = vector.expected.get("rule").and_then(Value::as_str);
-    if group.kind == "authorization" && decides != vector.rule.as_deref() {
-        return Err(format!("`rule` is {:?}, the rule that decides {decides:?}", vector.rule));
-    }
-    Ok(())
-}
-
-/// The first place in which two values differ, and how.
-fn difference(expected: &Value, found: &Value, at: &str) -> String {
-    let pairs: Vec<(String, &Value, &Value)> = match (expected, found) {
-        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
-            let steps = a.iter().zip(b.values());
-            steps.map(|((key, a), b)| (key.replace('~', "~0").replace('/', "~1"), a, b)).collect()
-        }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            a.iter().zip(b).enumerate().map(|(index, (a, b))| (index.to_string(), a, b)).collect()
-        }
-        _ => Vec::new(),
-    };
-    match pairs.into_iter().find(|(_, a, b)| a != b) {
-        Some((step, a, b)) => difference(a, b, &format!("{at}/{step}")),
-        None => format!("at {at:?} expected {expected}, found {found}"),
-    }
+    SUBJECTS.into_iter().map(file).collect()
 }
 
 #[cfg(test)]

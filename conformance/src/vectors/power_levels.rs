@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::chance::Chance;
-use super::{Flag, Group, Vector};
+use super::{Group, Vector};
 
 pub(super) fn groups(_: Chance) -> Vec<Group> {
     let (alice, bob) = ("@alice:hub.example", "@bob:second.example");
@@ -24,7 +24,7 @@ pub(super) fn groups(_: Chance) -> Vec<Group> {
     let odd = json!({"users": {bob: 50.0, alice: "50"}, "users_default": 7, "ban": "x", "events": []});
     let mut tests = vec![
         vector("LM-04/3.5.3.4/3", "the creator, without power levels", &none, user(alice), 100)
-            .flag(Flag::Reading),
+            .read_by("R12"),
         vector("LM-04/5.2.2/3", "anybody else, without power levels", &none, user(bob), 0),
         vector(
             "LM-04/5.2.2/3",
@@ -33,7 +33,7 @@ pub(super) fn groups(_: Chance) -> Vec<Group> {
             user(alice),
             0,
         )
-        .flag(Flag::Reading),
+        .read_by("R12"),
         vector("LM-04/5.2.2/1", "named in `users`", &full, user(bob), 70),
         vector("LM-04/5.2.2/2", "not named, with `users_default`", &full, user(alice), 5),
         vector("LM-04/5.2.2/2", "ids are compared whole", &full, user("@bob:SECOND.example"), 5),
@@ -54,7 +54,7 @@ pub(super) fn groups(_: Chance) -> Vec<Group> {
         vector("LM-04/5.2.2/10", "another event, nothing stated", &empty, event("m.room.message", false), 0),
         vector("LM-04/5.2.2/8", "a state event, no power levels", &none, event("m.room.topic", true), 50),
         vector("LM-04/5.2.2/10", "another event, no power levels", &none, event("m.room.message", false), 0),
-        vector("R07", "50.0 is 50", &odd, user(bob), 50).flag(Flag::Reading),
+        vector("R07", "50.0 is 50", &odd, user(bob), 50),
     ];
     for (name, stated, default) in [("ban", 3, 50), ("kick", 4, 50), ("redact", 8, 50), ("invite", 6, 0)] {
         tests.push(vector("LM-04/5.2.2/4", &format!("to {name}, as stated"), &full, action(name), stated));

@@ -153,7 +153,8 @@ pub(super) fn groups(mut chance: Chance) -> Vec<Group> {
             &cast.member(carol, carol, "knock"),
             &[create, pl],
         )
-        .flag(Flag::Reading),
+        .read_by("R11")
+        .acceptable(),
         vector(
             "LM-04/5.2.1/1",
             "a membership event without a state key has no target",

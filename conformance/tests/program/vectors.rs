@@ -37,6 +37,23 @@ fn what_is_written_verifies_until_one_character_is_changed() {
 }
 
 #[test]
+fn a_file_that_is_missing_or_has_another_name_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    written(folder.path(), &[]);
+    fs::rename(folder.path().join("base64.json"), folder.path().join("base65.json")).unwrap();
+    fs::remove_file(folder.path().join("rooms.json")).unwrap();
+    let refused = output(&["vectors", "--verify", path]);
+    let said = text(&refused.stdout);
+    assert_eq!(code(&refused), 1, "{said}");
+    assert!(
+        said.contains("rooms.json: it is missing\n") && said.contains("base65.json: its `subject` is"),
+        "{said}"
+    );
+    assert!(said.ends_with(" 2 failed\n"), "{said}");
+}
+
+#[test]
 fn a_seed_gives_the_same_bytes_and_another_one_vectors_that_hold_too() {
     let folder = tempfile::tempdir().unwrap();
     let in_folder = |name: &str, seed: &str| written(&folder.path().join(name), &["--seed", seed]);

@@ -24,14 +24,14 @@ pub(super) fn joins(trials: &mut Trials, cast: &Cast) {
         &cast.draft(alice, "m.room.member", Some(alice), json!({})),
     );
     trials.refused("5.1", "an empty state key", &joined, &member(alice, "", "invite"));
-    trials.by_reading("LM-04/3.5.3.3/2");
+    trials.about("LM-04/3.5.3.3/2");
     trials.refused(
         "5.1",
         "a state key that is no user id",
         &joined,
         &member(alice, "@Bob:second.example", "invite"),
     );
-    trials.by_reading("LM-04/3.5.3.3/2");
+    trials.about("LM-04/3.5.3.3/2");
     trials.allowed("5.2.1", "the creator's first join", &created, &member(alice, alice, "join"));
     trials.refused(
         "5.2.2",

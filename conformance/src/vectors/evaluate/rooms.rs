@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mimi_linearized::event::{Draft, Lpdu, Pdu, RoomEvent, kind};
 use mimi_linearized::hub::{Hub, Proposal};
-use mimi_linearized::id::{RoomId, ServerName, UserId};
+use mimi_linearized::id::{EventId, RoomId, ServerName, UserId};
 use mimi_linearized::json::{Object, as_integer};
 use mimi_linearized::participant::{Participant, Snapshot, Verdict};
 use mimi_linearized::signing::{ServerKeyRing, SigningKey};
@@ -15,17 +15,40 @@ use serde_json::{Value, json};
 use super::{Found, Key, Server, Unusable, object, ring, version};
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct HubInput {
     hub: Server,
     keys: Vec<Key>,
     steps: Vec<Step>,
 }
 
+/// What is sealed next, and what it has to name. One of `own` and `lpdu` is there.
 #[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Step {
-    Own(String),
-    Lpdu(String),
+#[serde(deny_unknown_fields)]
+struct Step {
+    own: Option<String>,
+    lpdu: Option<String>,
+    auth_events: Vec<String>,
+    prev_events: Vec<String>,
+}
+
+impl Step {
+    /// The hub chooses what an event names by itself: that has to be what is given. The order of `auth_events` is free,
+    /// and the library's shows in the bytes.
+    fn check(&self, event: &RoomEvent) -> Result<(), Unusable> {
+        let sorted = |mut ids: Vec<String>| {
+            ids.sort_unstable();
+            ids
+        };
+        let texts = |ids: &[EventId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        if sorted(texts(event.auth_events())) != sorted(self.auth_events.clone()) {
+            return Err(Unusable::Member("auth_events"));
+        }
+        if texts(event.prev_events()) != self.prev_events {
+            return Err(Unusable::Member("prev_events"));
+        }
+        Ok(())
+    }
 }
 
 /// The hub of a room, before and after it has one.
@@ -52,14 +75,15 @@ pub(super) fn hub(input: &HubInput) -> Found {
 impl Sealing {
     fn proposal(&self, step: &Step) -> Result<Proposal, Unusable> {
         let version = self.room.as_ref().map_or_else(|| version(&self.versions), |(_, version)| version);
-        match step {
-            Step::Own(text) => {
+        match (&step.own, &step.lpdu) {
+            (Some(text), None) => {
                 Proposal::of_own(draft(&object(text, "own")?)?, version).map_err(|_| Unusable::Member("own"))
             }
-            Step::Lpdu(text) => {
+            (None, Some(text)) => {
                 let lpdu = Lpdu::parse(text.as_bytes(), version).map_err(|_| Unusable::Member("lpdu"))?;
                 Ok(Proposal::of_lpdu(lpdu.verify(&self.ring).map_err(|_| Unusable::Member("keys"))?))
             }
+            _ => Err(Unusable::Member("own")),
         }
     }
 
@@ -78,6 +102,7 @@ impl Sealing {
             Ok(sealed) => sealed,
             Err(refusal) => return Ok(json!({"accepted": false, "rule": refusal.rule.to_string()})),
         };
+        step.check(sealed.event())?;
         let told = told(sealed.event());
         match &mut self.room {
             Some((hub, _)) => drop(hub.append(sealed).map_err(|_| Unusable::Member("steps"))?),
@@ -115,6 +140,7 @@ fn draft(event: &Object) -> Result<Draft, Unusable> {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ParticipantInput {
     keys: Vec<Key>,
     pdus: Vec<String>,
