@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use mimi_linearized::id::RoomVersionId;
 use mimi_linearized::version::{RoomVersion, RoomVersions};
 
 use crate::check::{Checked, Kind, Remark, Severity, check, counted, read_keys};
@@ -83,7 +84,7 @@ fn outcome(arguments: &CheckArguments) -> Result<Checked, String> {
 fn room_version(name: &str) -> Result<Arc<RoomVersion>, String> {
     let versions = RoomVersions::all();
     versions.get(name).map(Arc::clone).ok_or_else(|| {
-        let known: Vec<&str> = versions.ids().map(|id| id.as_str()).collect();
+        let known: Vec<&str> = versions.ids().map(RoomVersionId::as_str).collect();
         format!("the known ones are {}", known.join(", "))
     })
 }

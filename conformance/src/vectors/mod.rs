@@ -32,8 +32,11 @@ pub(crate) use verify::{missing, verify};
 /// The draft that the vectors are about.
 const DRAFT: &str = "draft-ralston-mimi-linearized-matrix-04";
 
-/// The subjects, a file for each, and what makes its groups.
-const SUBJECTS: [(&str, fn(Chance) -> Vec<Group>); 13] = [
+/// Makes the groups of a file.
+type Maker = fn(Chance) -> Vec<Group>;
+
+/// The subjects, a file for each.
+const SUBJECTS: [(&str, Maker); 13] = [
     ("identifiers", identifiers::groups),
     ("strict-json", json::strict),
     ("canonical-json", json::canonical),
@@ -237,6 +240,36 @@ fn is_reading(id: &str) -> bool {
     id.starts_with('R')
 }
 
+/// The readings that a text names.
+fn readings_in(text: &str) -> impl Iterator<Item = String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let digits = |word: &&str| word.len() == 3 && word.bytes().skip(1).all(|byte| byte.is_ascii_digit());
+    words.filter(|word| is_reading(word)).filter(digits).map(ToOwned::to_owned)
+}
+
+/// The requirements and readings behind the rules that decide, by an expectation.
+fn rules_in(expected: &Value) -> Vec<String> {
+    match expected {
+        Value::Array(elements) => elements.iter().flat_map(rules_in).collect(),
+        Value::Object(members) => {
+            let rule = members.get("rule").and_then(Value::as_str).map(|rule| match rule.split_once(' ') {
+                None => format!("LM-04/auth/{rule}"),
+                Some(("auth", place)) => format!("LM-04/auth/{place}"),
+                Some((_, place)) if is_reading(place) => place.split('/').next().unwrap_or(place).to_owned(),
+                Some((_, place)) => format!("LM-04/{place}"),
+            });
+            members.values().flat_map(rules_in).chain(rule).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The ids that a group names, anywhere.
+fn named(group: &Group) -> Vec<String> {
+    let rules = group.tests.iter().flat_map(|test| rules_in(&test.expected));
+    readings_in(&group.about).chain(rules).chain(group.covers.iter().cloned()).collect()
+}
+
 /// The requirements and readings of vectors, each once.
 fn covered(tests: &[Vector]) -> Vec<String> {
     let mut covers: Vec<String> = Vec::new();
@@ -252,7 +285,12 @@ impl File {
     fn new(subject: &str, seed: u64, mut groups: Vec<Group>, catalogue: &Catalogue) -> Self {
         let mut flags = BTreeMap::new();
         let (mut readings, mut requirements) = (BTreeMap::new(), BTreeMap::new());
-        for id in groups.iter().flat_map(|group| &group.covers) {
+        let mut wanted: Vec<String> = groups.iter().flat_map(named).collect();
+        while let Some(id) = wanted.pop() {
+            let id = &id;
+            if readings.contains_key(id) {
+                continue;
+            }
             match (catalogue.reading(id), catalogue.says(id)) {
                 (Some(reading), _) => {
                     let words = Words {
@@ -261,6 +299,8 @@ impl File {
                         reason: reading.reason.clone(),
                         acceptable: reading.acceptable.clone(),
                     };
+                    let told = [Some(&words.reading), Some(&words.reason), words.acceptable.as_ref()];
+                    wanted.extend(told.into_iter().flatten().flat_map(|text| readings_in(text)));
                     drop(readings.insert(id.clone(), words));
                 }
                 (None, Some(says)) => drop(requirements.insert(id.clone(), says.to_owned())),
@@ -299,7 +339,7 @@ impl File {
 
 /// Makes all files.
 pub(crate) fn generate(seed: u64, catalogue: &Catalogue) -> Vec<File> {
-    let file = |(subject, groups): (&str, fn(Chance) -> Vec<Group>)| {
+    let file = |(subject, groups): (&str, Maker)| {
         File::new(subject, seed, groups(Chance::new(seed, subject)), catalogue)
     };
     SUBJECTS.into_iter().map(file).collect()

@@ -299,7 +299,8 @@ fn inside(value: &Value) -> Vec<Value> {
 /// Where a reading has something else that is acceptable, and a vector shows it, its result is that.
 #[test]
 fn what_a_reading_allows_is_acceptable() {
-    let files = generate(1, &catalogue());
+    let catalogue = catalogue();
+    let files = generate(1, &catalogue);
     let mut hard: BTreeSet<&str> = BTreeSet::new();
     for group in files.iter().flat_map(|file| &file.groups) {
         for vector in &group.tests {
@@ -318,11 +319,8 @@ fn what_a_reading_allows_is_acceptable() {
             };
             let refused = vector.expected.get("accepted") == Some(&Value::Bool(false));
             assert!(acceptable || !(shows || (fractions && !refused)), "{}: {}", vector.id, vector.comment);
-            if let Some(reading) = vector.reading.as_deref().filter(|_| !acceptable) {
-                if catalogue().reading(reading).unwrap().acceptable.is_some() {
-                    hard.insert(reading);
-                }
-            }
+            let has_choice = |reading: &&str| catalogue.reading(reading).unwrap().acceptable.is_some();
+            hard.extend(vector.reading.as_deref().filter(|_| !acceptable).filter(has_choice));
         }
     }
     // Of these, what is acceptable lies elsewhere: R04 and R05 leave hubs a choice and receivers none, R07 one about
@@ -330,4 +328,26 @@ fn what_a_reading_allows_is_acceptable() {
     // and those who are invited, R20 about rooms that are not known, R33 about keys that are no longer valid.
     let elsewhere = ["R04", "R05", "R07", "R08", "R09", "R11", "R12", "R20", "R33"];
     assert_eq!(hard, BTreeSet::from(elsewhere));
+}
+
+/// Whatever a file names it has words for.
+#[test]
+fn a_file_is_read_without_any_other() {
+    let catalogue = catalogue();
+    for file in generate(1, &catalogue) {
+        let text = file.render();
+        for id in readings_in(&text).filter(|id| catalogue.reading(id).is_some()) {
+            let words = file.readings.get(&id).unwrap_or_else(|| panic!("{}: no {id}", file.subject));
+            assert!(!words.reading.is_empty() && !words.reason.is_empty(), "{id}");
+        }
+        for group in &file.groups {
+            for id in named(group) {
+                assert!(
+                    file.requirements.contains_key(&id) || file.readings.contains_key(&id),
+                    "{}: no words for {id}",
+                    file.subject
+                );
+            }
+        }
+    }
 }
