@@ -2,7 +2,7 @@
 //!
 //! What is expected does not come from `mimi-linearized`. Decisions are written by hand from the draft and the readings;
 //! hashes, ids, signatures and canonical forms come from [`oracle`], a second and naive implementation on other
-//! libraries, or from RFCs. [`verify`] runs `mimi-linearized` on the inputs and compares.
+//! libraries, or from RFCs. [`verify()`] runs `mimi-linearized` on the inputs and compares.
 
 mod authorization;
 mod chance;
