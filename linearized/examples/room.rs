@@ -48,7 +48,10 @@ fn main() -> Outcome<()> {
     println!("said in   {}", send(draft(&bob, "m.room.message", None, json!({"body": "hello"})))?);
     let rename = refusal(send(draft(&bob, kind::NAME, Some(""), json!({"name": "Bob's"}))));
     println!("{uninvited}\n{rename}");
-    assert_eq!(uninvited, "auth 5.2.6: the join rule is invite");
+    assert_eq!(
+        uninvited,
+        "auth 5.2.6: the join rule is invite, and the membership of @bob:hub.example is leave"
+    );
     assert_eq!(rename, "auth 7: the sender's level is 0, and 50 is needed");
     assert_eq!((hub.room().head().length, hub.room().membership(&bob)), (6, Membership::Join));
     Ok(())
