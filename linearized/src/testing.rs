@@ -11,6 +11,7 @@ use crate::hub::{Hub, Proposal, Sealed};
 use crate::id::{EventId, KeyId, RoomId, ServerName, UserId};
 use crate::json::Object;
 use crate::participant::{Participant, Snapshot};
+use crate::room::MemoryLog;
 use crate::signing::{ServerKeyRing, SigningKey};
 use crate::version::{RoomVersion, RoomVersions, STABLE};
 
@@ -198,11 +199,17 @@ impl TestHub {
         self
     }
 
+    /// The list, to read back from.
+    pub(crate) fn log(&self) -> MemoryLog {
+        self.list.iter().cloned().collect()
+    }
+
     /// What a participant of this server starts from, joining now.
     pub(crate) fn join(&mut self, joiner: &str) -> Participant {
         let room = self.hub.room();
         let state: Vec<_> = room.state().all_current().cloned().collect();
-        let chain: Vec<_> = room.state().auth_chain(state.iter()).into_iter().cloned().collect();
+        let chain = room.state().current_auth_chain().into_iter();
+        let chain: Vec<_> = chain.map(|entry| entry.read(&self.log()).unwrap()).collect();
         let prev = room.head().event_id.clone();
         let event = self.member(joiner, joiner, "join").unwrap();
         let verified = |events: Vec<Arc<RoomEvent>>| events.iter().map(|event| pdu(event)).collect();

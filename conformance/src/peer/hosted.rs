@@ -8,6 +8,7 @@ use mimi_linearized::event::{Draft, Lpdu, RoomEvent, StrippedEvent};
 use mimi_linearized::hub::{Hub, Proposal};
 use mimi_linearized::id::{EventId, RoomId, ServerName, UserId};
 use mimi_linearized::json::Object;
+use mimi_linearized::room::StateEntry;
 use mimi_linearized::signing::{ServerKeyRing, SigningKey};
 use mimi_linearized::version::RoomVersion;
 use serde_json::{Value, json};
@@ -34,6 +35,14 @@ struct State {
     keys: ServerKeyRing,
     hub: Hub,
     list: Vec<Arc<RoomEvent>>,
+}
+
+impl State {
+    /// Events of the list, whole.
+    fn read(&self, entries: Vec<StateEntry<'_>>) -> Vec<Arc<RoomEvent>> {
+        let listed = |entry: StateEntry<'_>| self.list.iter().find(|event| event.id() == entry.id()).cloned();
+        entries.into_iter().filter_map(listed).collect()
+    }
 }
 
 impl HostedRoom {
@@ -130,8 +139,7 @@ impl HostedRoom {
         let (state, chain) = {
             let room = self.lock();
             let state: Vec<_> = room.hub.room().state().all_current().cloned().collect();
-            let chain: Vec<_> =
-                room.hub.room().state().auth_chain(state.iter()).into_iter().cloned().collect();
+            let chain = room.read(room.hub.room().state().current_auth_chain());
             (state, chain)
         };
         match self.accept(lpdu, key) {
@@ -181,7 +189,8 @@ impl HostedRoom {
             }
         }
         let state: Vec<_> = state.into_values().collect();
-        let chain = room.hub.room().state().auth_chain(state.iter()).into_iter().cloned().collect();
+        let cited = state.iter().flat_map(|event| event.auth_events());
+        let chain = room.read(room.hub.room().state().auth_chain(cited));
         Some([state, chain])
     }
 

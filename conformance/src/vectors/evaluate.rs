@@ -452,7 +452,7 @@ fn authorization(input: &AfterPast) -> Found {
     let cited = if second_create {
         Ok(())
     } else {
-        auth::check_cited(event.event(), event.auth_events(), &selected, known)
+        auth::check_cited(event.event(), event.auth_events(), &selected, |id| known(id)?.slot())
     };
     Ok(decided(cited.and_then(|()| auth::authorise(event.event(), &selected))))
 }

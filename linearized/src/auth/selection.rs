@@ -103,7 +103,8 @@ pub(crate) fn membership_of(event: Option<&RoomEvent>) -> Membership {
 
 /// Rule 4: the cited events are, as a set, the selection (LM-04 §5.2.3 rule 4, reading R11).
 ///
-/// `known` finds state events of the room by id, past ones included. A knock may cite `m.room.join_rules`.
+/// `known` finds the slots, type and state key, of the room's state events by id, past ones included. A knock may cite
+/// `m.room.join_rules`.
 ///
 /// # Errors
 /// [`Refusal`] by rule 4.1, 4.2 or 4.3.
@@ -111,15 +112,14 @@ pub fn check_cited<'s>(
     event: &Event,
     cited: &[EventId],
     state: &SelectedState<'_>,
-    known: impl Fn(&EventId) -> Option<&'s RoomEvent>,
+    known: impl Fn(&EventId) -> Option<(&'s str, &'s str)>,
 ) -> Result<(), Refusal> {
     let expected = state.to_cite(event);
-    let mut slots: Vec<(&str, Option<&str>)> = Vec::with_capacity(cited.len());
+    let mut slots: Vec<(&str, &str)> = Vec::with_capacity(cited.len());
     for id in cited {
-        if let Some(cited_event) = known(id).map(RoomEvent::event) {
-            let slot = (cited_event.kind(), cited_event.state_key());
+        if let Some(slot) = known(id) {
             if slots.contains(&slot) {
-                let (kind, state_key) = (slot.0.to_owned(), slot.1.unwrap_or_default().to_owned());
+                let (kind, state_key) = (slot.0.to_owned(), slot.1.to_owned());
                 let because = Because::CitedTwice { event: id.clone(), kind, state_key };
                 return Err(Refusal::new(AuthRule::CitedTwice, because));
             }

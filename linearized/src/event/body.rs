@@ -56,6 +56,7 @@ impl Body {
     }
 
     /// Whether the object is in memory beside its text.
+    #[cfg(test)]
     pub(super) fn is_parsed(&self) -> bool {
         self.parsed.get().is_some()
     }

@@ -59,6 +59,12 @@ impl RoomEvent {
         &self.bytes
     }
 
+    /// The slot that it fills: its type and state key. `None` if it is no state event.
+    #[must_use]
+    pub fn slot(&self) -> Option<(&str, &str)> {
+        Some((self.event.kind(), self.event.state_key()?))
+    }
+
     /// The same event in less memory: its object stays in its canonical JSON until somebody asks for it, and names that
     /// other events have too are shared with them.
     pub(crate) fn compact(&self, room_id: &RoomId, share: &dyn Share) -> Self {
@@ -74,6 +80,7 @@ impl RoomEvent {
     }
 
     /// Whether its object is in memory beside its canonical JSON.
+    #[cfg(test)]
     pub(crate) fn is_parsed(&self) -> bool {
         self.event.body.is_parsed()
     }

@@ -236,7 +236,7 @@ impl Participant {
         let state = self.room.select(event.event());
         self.room.check_sealer(event.event())?;
         auth::check_cited(event.event(), event.auth_events(), &state, |id| {
-            self.room.state().by_id(id).map(|event| &**event)
+            self.room.state().by_id(id).map(|entry| (entry.kind(), entry.state_key()))
         })?;
         self.room.authorise(event.event(), &state).map(drop)
     }

@@ -68,7 +68,7 @@ fn check_link<'e>(
     let follows_create = event.prev_events().contains(create.id());
     let selected = SelectedState::select(event.event(), create, follows_create, in_slot);
     let selected = SelectedState { hub: before, ..selected };
-    auth::check_cited(event.event(), event.auth_events(), &selected, &known)?;
+    auth::check_cited(event.event(), event.auth_events(), &selected, |id| known(id)?.slot())?;
     auth::authorise(event.event(), &selected)?;
     // Whether the server named had a joined user is not among what is cited.
     auth::authorise_transfer(event.event(), &selected, hub, |_| true)

@@ -1,8 +1,10 @@
 //! A room: an append-only list of events with the state they make (LM-04 §3.2, §3.5.2).
 //!
-//! A [`Room`] keeps the state, its history, and the head of the list. It does not keep the list: whoever embeds it
-//! stores events before they are applied, and reads them back from there.
+//! A [`Room`] keeps the state, where each event that ever was in the state stands, and the head of the list. It does not
+//! keep the list: whoever embeds it stores events before they are applied, and reads them back from there, through a
+//! [`Log`].
 
+mod log;
 mod presence;
 mod redaction;
 mod state;
@@ -10,6 +12,7 @@ mod visibility;
 
 use std::sync::Arc;
 
+pub use log::{Log, MemoryLog, NotLogged, PastEvent, Place, StateEntry};
 pub use presence::{Members, Presence};
 pub use redaction::{NoEffect, Redaction};
 pub use state::State;
@@ -57,7 +60,7 @@ struct Names<'r> {
 
 impl Share for Names<'_> {
     fn event_id(&self, id: &EventId) -> EventId {
-        self.state.by_id(id).map_or(id, |event| event.id()).clone()
+        self.state.by_id(id).map_or(id, StateEntry::id).clone()
     }
 
     fn server(&self, name: &ServerName) -> ServerName {
@@ -115,8 +118,7 @@ impl Room {
             Arc::new(event.compact(&room_id, &Names { state, presence, hub: create.event().sender_server() }))
         };
         for event in chain {
-            let event = compact(event, &state, &presence);
-            state.remember(&event);
+            state.remember(&compact(event, &state, &presence));
         }
         state.put(None, &create);
         for event in others {

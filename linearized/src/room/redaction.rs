@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use super::{Position, Room, Visibility};
+use super::{Log, Position, Room, Visibility};
 use crate::auth::{Action, Levels};
 use crate::event::{RoomEvent, kind};
 use crate::id::{EventId, RoomId, ServerName};
@@ -70,14 +70,27 @@ impl Redaction {
 
 impl Room {
     /// Decides whether the redaction at the position `at` of the list takes effect on `target`, the event that it
-    /// names. Both are in the list and none is there as rejected. The power levels before the redaction count.
+    /// names. Both are in the list and none is there as rejected. The power levels before the redaction count; if
+    /// others have replaced them since, they are read from the log.
     ///
     /// # Errors
-    /// [`NoEffect`].
-    pub fn judge_redaction(
+    /// What the log says if they cannot be read. The answer itself is the inner result.
+    pub fn judge_redaction<L: Log + ?Sized>(
         &self,
+        log: &L,
         redaction: &RoomEvent,
         at: Position,
+        target: &RoomEvent,
+    ) -> Result<Result<Redaction, NoEffect>, L::Error> {
+        let levels =
+            self.state.before(at, kind::POWER_LEVELS, "").map(|levels| levels.read(log)).transpose()?;
+        Ok(self.judge_with_levels(redaction, levels.as_deref(), target))
+    }
+
+    fn judge_with_levels(
+        &self,
+        redaction: &RoomEvent,
+        levels: Option<&RoomEvent>,
         target: &RoomEvent,
     ) -> Result<Redaction, NoEffect> {
         let event = redaction.event();
@@ -95,7 +108,6 @@ impl Room {
             return Err(NoEffect::Commit);
         }
         if event.sender_server() != target.event().sender_server() {
-            let levels = self.state.before(at, kind::POWER_LEVELS, "");
             let content = levels.map(|event| event.event().content());
             let levels = Levels::new(content, self.create.event().sender());
             let (have, need) = (levels.user(event.sender()), levels.action(Action::Redact));
@@ -107,8 +119,8 @@ impl Room {
         Ok(Redaction { by: redaction.id().clone(), redacted })
     }
 
-    /// Takes the content away where the room itself keeps the event: from the state, its history, and so from what
-    /// newcomers and invited users are shown.
+    /// Takes the content away where the room itself keeps the event: from the present state, and so from what newcomers
+    /// and invited users are shown. What is read back from the log is the embedder's to redact.
     pub fn redact(&mut self, redaction: &Redaction) {
         self.state.replace(&redaction.redacted);
     }
@@ -165,7 +177,7 @@ mod tests {
     /// Redacts with the newest event of the list.
     fn redact(hub: &mut TestHub, sender: &str, target: &RoomEvent) -> Result<Redaction, NoEffect> {
         let redaction = hub.event(sender, "m.room.redaction", None, json!({"redacts": target.id()})).unwrap();
-        hub.hub.room().judge_redaction(&redaction, last(hub), target)
+        hub.hub.room().judge_redaction(&hub.log(), &redaction, last(hub), target).unwrap()
     }
 
     fn content(bytes: &[u8]) -> Value {
@@ -198,7 +210,10 @@ mod tests {
         let (early, at) = (hub.list.last().unwrap().clone(), last(&hub));
         hub.event(ALICE, "m.room.power_levels", Some(""), levels(60, 60)).unwrap();
         assert!(redact(&mut hub, CAROL, &target).is_ok());
-        assert!(hub.hub.room().judge_redaction(&early, at, &target).is_err(), "levels given later do not");
+        assert!(
+            hub.hub.room().judge_redaction(&hub.log(), &early, at, &target).unwrap().is_err(),
+            "levels given later do not"
+        );
     }
 
     #[test]
@@ -209,7 +224,7 @@ mod tests {
         hub.event(ALICE, "m.room.power_levels", Some(""), levels).unwrap();
         let mut judge = |kind: &str, key: Option<&str>, content: Value| {
             let event = hub.event(BOB, kind, key, content).unwrap();
-            hub.hub.room().judge_redaction(&event, last(&hub), &target).unwrap_err()
+            hub.hub.room().judge_redaction(&hub.log(), &event, last(&hub), &target).unwrap().unwrap_err()
         };
         let names = json!({"redacts": target.id()});
         assert_eq!(judge("m.room.message", None, names.clone()), NoEffect::NotARedaction);
@@ -280,7 +295,7 @@ mod tests {
         assert!(shown(&hub).is_empty());
         let state = hub.hub.room().state();
         assert_eq!(state.current("m.room.name", "").unwrap().id(), name.id());
-        assert!(state.by_id(name.id()).unwrap().event().content().is_empty());
+        assert!(state.by_id(name.id()).unwrap().held().unwrap().event().content().is_empty());
         // What authorization looks at stays.
         assert_eq!(
             state.current("m.room.join_rules", "").unwrap().event().content_str("join_rule"),

@@ -11,21 +11,40 @@
 //! seldom as a server joins. For both, a list per slot is smaller and nearer together, and nothing has to be thrown away
 //! to keep it so.
 //!
-//! What is kept of an event is its canonical JSON and the few fields that are asked for; the object is read again when
-//! somebody looks into it, and let go when another event fills the slot.
+//! Of an event that fills a slot the canonical JSON is kept and the few fields that are asked for; the object is read
+//! again when somebody looks into it. Of one that another has replaced the text is let go, and where to read it is kept
+//! (see [`Log`](super::Log)).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Position;
-use crate::event::{RoomEvent, Share};
-use crate::id::{EventId, ServerName};
+use super::log::{PastEvent, Place, StateEntry};
+use super::visibility::Settings;
+use crate::event::RoomEvent;
+use crate::id::EventId;
+
+/// A state event, whole while it fills a slot.
+#[derive(Debug, Clone)]
+enum Kept {
+    Current(Arc<RoomEvent>),
+    Past(Arc<PastEvent>),
+}
+
+impl Kept {
+    fn entry(&self) -> StateEntry<'_> {
+        match self {
+            Self::Current(event) => StateEntry::Current(event),
+            Self::Past(past) => StateEntry::Past(past),
+        }
+    }
+}
 
 /// What filled a slot, and from which event on; `None` stands for a snapshot from before the list.
 #[derive(Debug)]
 struct Version {
     since: Option<Position>,
-    event: Arc<RoomEvent>,
+    kept: Kept,
 }
 
 type Slot = Vec<Version>;
@@ -33,26 +52,29 @@ type Slot = Vec<Version>;
 /// A room's state with its history.
 #[derive(Debug, Default)]
 pub struct State {
-    slots: BTreeMap<Box<str>, BTreeMap<Box<str>, Slot>>,
-    by_id: HashMap<EventId, Arc<RoomEvent>>,
+    slots: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Slot>>,
+    by_id: HashMap<EventId, Kept>,
+    settings: Settings,
 }
 
 impl State {
     /// Fills a slot from the event at `since` on.
     pub(super) fn put(&mut self, since: Option<Position>, event: &Arc<RoomEvent>) {
         let Some(state_key) = event.event().state_key() else { return };
-        let kind = event.event().kind();
-        let slots = match self.slots.get_mut(kind) {
-            Some(slots) => slots,
-            None => self.slots.entry(kind.into()).or_default(),
-        };
-        let version = Version { since, event: Arc::clone(event) };
-        match slots.get_mut(state_key) {
-            Some(slot) => {
-                if let Some(last) = slot.last_mut().filter(|last| last.event.is_parsed()) {
-                    let room_id = last.event.event().room_id().clone();
-                    last.event = Arc::new(last.event.compact(&room_id, &AsTheyAre));
-                    self.by_id.insert(last.event.id().clone(), Arc::clone(&last.event));
+        self.settings.note(since, event);
+        let kind = self.shared_kind(event.event().kind());
+        let slots = self.slots.entry(Arc::clone(&kind)).or_default();
+        let version = Version { since, kept: Kept::Current(Arc::clone(event)) };
+        match slots.get_key_value(state_key).map(|(state_key, _)| Arc::clone(state_key)) {
+            Some(state_key) => {
+                let slot = slots.entry(Arc::clone(&state_key)).or_default();
+                if let Some(last) = slot.last_mut()
+                    && let Kept::Current(event) = &last.kept
+                {
+                    let place = last.since.map_or(Place::Snapshot, Place::List);
+                    let past = Kept::Past(Arc::new(past(event, place, kind, state_key)));
+                    self.by_id.insert(event.id().clone(), past.clone());
+                    last.kept = past;
                 }
                 slot.push(version);
             }
@@ -60,24 +82,40 @@ impl State {
                 slots.insert(state_key.into(), vec![version]);
             }
         }
-        self.remember(event);
+        self.by_id.insert(event.id().clone(), Kept::Current(Arc::clone(event)));
     }
 
-    /// Keeps a state event that fills no slot any more, so that it is found by id.
-    pub(super) fn remember(&mut self, event: &Arc<RoomEvent>) {
-        self.by_id.insert(event.id().clone(), Arc::clone(event));
+    /// Keeps where an event of the snapshot is that fills no slot, so that it is found by id.
+    pub(super) fn remember(&mut self, event: &RoomEvent) {
+        let Some(state_key) = event.event().state_key() else { return };
+        let kind = self.shared_kind(event.event().kind());
+        let state_key = match self.slots.get(&kind).and_then(|slots| slots.get_key_value(state_key)) {
+            Some((state_key, _)) => Arc::clone(state_key),
+            None => state_key.into(),
+        };
+        let past = Kept::Past(Arc::new(past(event, Place::Snapshot, kind, state_key)));
+        self.by_id.entry(event.id().clone()).or_insert(past);
     }
 
-    /// Puts another copy of an event in its place wherever it stands.
+    fn shared_kind(&self, kind: &str) -> Arc<str> {
+        self.slots.get_key_value(kind).map_or_else(|| kind.into(), |(kind, _)| Arc::clone(kind))
+    }
+
+    /// Puts another copy of an event in its place, if it still fills its slot.
     pub(super) fn replace(&mut self, event: &Arc<RoomEvent>) {
-        let Some(kept) = self.by_id.get_mut(event.id()) else { return };
-        *kept = Arc::clone(event);
+        let Some(kept @ Kept::Current(_)) = self.by_id.get_mut(event.id()) else { return };
+        *kept = Kept::Current(Arc::clone(event));
         let Some(state_key) = event.event().state_key() else { return };
         let slots = self.slots.get_mut(event.event().kind());
-        let slot = slots.and_then(|slots| slots.get_mut(state_key)).into_iter().flatten();
-        for version in slot.filter(|version| version.event.id() == event.id()) {
-            version.event = Arc::clone(event);
+        if let Some(last) = slots.and_then(|slots| slots.get_mut(state_key)).and_then(|slot| slot.last_mut())
+        {
+            last.kept = Kept::Current(Arc::clone(event));
         }
+    }
+
+    /// What the history visibility was, and when.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     fn slot(&self, kind: &str, state_key: &str) -> Option<&Slot> {
@@ -87,98 +125,88 @@ impl State {
     /// What fills a slot now.
     #[must_use]
     pub fn current(&self, kind: &str, state_key: &str) -> Option<&RoomEvent> {
-        self.slot(kind, state_key)?.last().map(|version| &*version.event)
+        self.slot(kind, state_key).and_then(last).map(|event| &**event)
     }
 
     /// What filled a slot before the event at `position` was applied.
     #[must_use]
-    pub fn before(&self, position: Position, kind: &str, state_key: &str) -> Option<&RoomEvent> {
-        version_before(self.slot(kind, state_key)?, position).map(|event| &**event)
+    pub fn before(&self, position: Position, kind: &str, state_key: &str) -> Option<StateEntry<'_>> {
+        version_before(self.slot(kind, state_key)?, position)
     }
 
     /// What fills a slot once the event at `position` is applied.
     #[must_use]
-    pub fn after(&self, position: Position, kind: &str, state_key: &str) -> Option<&RoomEvent> {
-        version_after(self.slot(kind, state_key)?, position).map(|event| &**event)
+    pub fn after(&self, position: Position, kind: &str, state_key: &str) -> Option<StateEntry<'_>> {
+        version_after(self.slot(kind, state_key)?, position)
     }
 
     /// The whole state once the event at `position` is applied, ordered by type and state key.
-    pub fn all_after(&self, position: Position) -> impl Iterator<Item = &Arc<RoomEvent>> {
+    pub fn all_after(&self, position: Position) -> impl Iterator<Item = StateEntry<'_>> {
         self.slots.values().flat_map(BTreeMap::values).filter_map(move |slot| version_after(slot, position))
     }
 
     /// The whole state before the event at `position` was applied, ordered by type and state key.
-    pub fn all_before(&self, position: Position) -> impl Iterator<Item = &Arc<RoomEvent>> {
+    pub fn all_before(&self, position: Position) -> impl Iterator<Item = StateEntry<'_>> {
         self.slots.values().flat_map(BTreeMap::values).filter_map(move |slot| version_before(slot, position))
     }
 
     /// The whole state now, ordered by type and state key.
     pub fn all_current(&self) -> impl Iterator<Item = &Arc<RoomEvent>> {
-        self.slots
-            .values()
-            .flat_map(BTreeMap::values)
-            .filter_map(|slot| slot.last().map(|version| &version.event))
+        self.slots.values().flat_map(BTreeMap::values).filter_map(last)
     }
 
     /// The current state events of one type, ordered by state key.
     pub fn current_of(&self, kind: &str) -> impl Iterator<Item = &Arc<RoomEvent>> {
-        let slots = self.slots.get(kind).into_iter().flat_map(BTreeMap::values);
-        slots.filter_map(|slot| slot.last().map(|version| &version.event))
+        self.slots.get(kind).into_iter().flat_map(BTreeMap::values).filter_map(last)
     }
 
     /// A state event of this room, past or present, by its id.
     #[must_use]
-    pub fn by_id(&self, id: &EventId) -> Option<&Arc<RoomEvent>> {
-        self.by_id.get(id)
+    pub fn by_id(&self, id: &EventId) -> Option<StateEntry<'_>> {
+        self.by_id.get(id).map(Kept::entry)
     }
 
-    /// The events that `of` cite, those that they cite, and so on, each once. It is found without recursion, in time that
-    /// grows with the chain, whatever its depth.
+    /// What the present state cites, directly or not, each once.
     #[must_use]
-    pub fn auth_chain<'s>(&'s self, of: impl Iterator<Item = &'s Arc<RoomEvent>>) -> Vec<&'s Arc<RoomEvent>> {
-        self.chain_from(of.flat_map(|event| event.auth_events()).collect())
+    pub fn current_auth_chain(&self) -> Vec<StateEntry<'_>> {
+        self.auth_chain(self.all_current().flat_map(|event| event.auth_events()))
     }
 
-    /// The auth chain of one event, which need not be a state event: what it cites, and so on, each once.
+    /// The state events among `cited`, those that they cite, and so on, each once: the auth chain of an event if `cited`
+    /// is what it cites, or of a state if it is what its events cite. It is found without recursion, in time that grows
+    /// with the chain, whatever its depth.
     #[must_use]
-    pub fn auth_chain_of<'s>(&'s self, event: &'s RoomEvent) -> Vec<&'s Arc<RoomEvent>> {
-        self.chain_from(event.auth_events().iter().collect())
-    }
-
-    fn chain_from<'s>(&'s self, mut open: Vec<&'s EventId>) -> Vec<&'s Arc<RoomEvent>> {
+    pub fn auth_chain<'s>(&'s self, cited: impl IntoIterator<Item = &'s EventId>) -> Vec<StateEntry<'s>> {
+        let mut open: Vec<&EventId> = cited.into_iter().collect();
         let mut seen = HashSet::new();
         let mut chain = Vec::new();
         while let Some(id) = open.pop() {
-            if let Some(event) = self.by_id.get(id).filter(|_| seen.insert(id)) {
-                open.extend(event.auth_events());
-                chain.push(event);
+            if let Some(entry) = self.by_id(id).filter(|_| seen.insert(id)) {
+                open.extend(entry.auth_events());
+                chain.push(entry);
             }
         }
         chain
     }
 }
 
-/// Names that are shared already, or are not worth it.
-struct AsTheyAre;
+fn past(event: &RoomEvent, place: Place, kind: Arc<str>, state_key: Arc<str>) -> PastEvent {
+    PastEvent { id: event.id().clone(), place, kind, state_key, auth_events: event.auth_events().into() }
+}
 
-impl Share for AsTheyAre {
-    fn event_id(&self, id: &EventId) -> EventId {
-        id.clone()
-    }
-
-    fn server(&self, name: &ServerName) -> ServerName {
-        name.clone()
-    }
+/// The event that fills a slot: its last version, which alone is kept whole.
+fn last(slot: &Slot) -> Option<&Arc<RoomEvent>> {
+    slot.last().and_then(|version| version.kept.entry().held())
 }
 
 /// The version of a slot that holds once the event at `position` is applied.
-fn version_after(slot: &Slot, position: Position) -> Option<&Arc<RoomEvent>> {
+fn version_after(slot: &Slot, position: Position) -> Option<StateEntry<'_>> {
     let older = slot.partition_point(|version| version.since <= Some(position));
-    older.checked_sub(1).and_then(|index| slot.get(index)).map(|version| &version.event)
+    older.checked_sub(1).and_then(|index| slot.get(index)).map(|version| version.kept.entry())
 }
 
 /// The version of a slot that held before the event at `position`.
-fn version_before(slot: &Slot, position: Position) -> Option<&Arc<RoomEvent>> {
+fn version_before(slot: &Slot, position: Position) -> Option<StateEntry<'_>> {
     let older = slot.partition_point(|version| version.since < Some(position));
-    older.checked_sub(1).and_then(|index| slot.get(index)).map(|version| &version.event)
+    older.checked_sub(1).and_then(|index| slot.get(index)).map(|version| version.kept.entry())
 }

@@ -34,6 +34,26 @@ pub(super) fn setting(event: Option<&RoomEvent>) -> Setting {
     }
 }
 
+/// How the setting changed: what each event set, and from where on; `None` stands for a snapshot from before the list.
+#[derive(Debug, Default)]
+pub(super) struct Settings(Vec<(Option<Position>, Setting)>);
+
+impl Settings {
+    /// Notes a state event, if it is of the kind.
+    pub(super) fn note(&mut self, since: Option<Position>, event: &RoomEvent) {
+        if event.event().is_state(kind::HISTORY_VISIBILITY, "") {
+            self.0.push((since, setting(Some(event))));
+        }
+    }
+
+    /// What held before the event at `position`.
+    pub(super) fn before(&self, position: Position) -> Setting {
+        let older = self.0.partition_point(|(since, _)| *since < Some(position));
+        let last = older.checked_sub(1).and_then(|index| self.0.get(index));
+        last.map_or_else(|| setting(None), |(_, setting)| *setting)
+    }
+}
+
 impl Room {
     /// Whether a server may ask about the room at all: it has a joined user, or anybody may read the room.
     #[must_use]
@@ -47,7 +67,7 @@ impl Room {
     /// visible to every server in the room. A server that has left still sees what it was sent while it was in.
     #[must_use]
     pub fn visibility(&self, server: &ServerName, position: Position, event: &RoomEvent) -> Visibility {
-        let mut applies = setting(self.state.before(position, kind::HISTORY_VISIBILITY, ""));
+        let mut applies = self.state.settings().before(position);
         if event.event().is_state(kind::HISTORY_VISIBILITY, "") {
             applies = applies.max(setting(Some(event)));
         }

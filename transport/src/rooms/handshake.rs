@@ -11,6 +11,7 @@ use mimi_linearized::version::RoomVersion;
 use serde_json::{Value, json};
 
 use super::hub::{Accepted, Provenance};
+use super::past::{RememberedState, StateAt};
 use super::view::Served;
 use super::{Cell, Role, RoomError, Sent, settle};
 use crate::api::{make, send_join, send_knock, send_leave};
@@ -153,11 +154,11 @@ impl Node {
         let event = record.ok_or(RoomError::OutOfStep)?.bytes;
         let role = cell.lock().await;
         let Some(room) = role.as_ref().map(Role::room) else { return Err(RoomError::OutOfStep) };
-        let state: Vec<&Arc<RoomEvent>> = room.state().all_before(location.position).collect();
-        let chain = room.state().auth_chain(state.iter().copied());
-        let bytes =
-            |events: Vec<&Arc<RoomEvent>>| events.into_iter().map(|e| Arc::clone(e.bytes())).collect();
-        Ok(JoinedAs { event, auth_chain: bytes(chain), state: bytes(state) })
+        let before = RememberedState::before(room, location.position);
+        drop(role);
+        let StateAt { state, chain } = before.read(&*self.store, &cell.id).await?;
+        let texts = |events: Vec<(EventId, Served)>| events.into_iter().map(|(_, text)| text).collect();
+        Ok(JoinedAs { event, auth_chain: texts(chain), state: texts(state) })
     }
 }
 

@@ -11,6 +11,7 @@ mod hub;
 mod invite;
 mod load;
 mod outbound;
+mod past;
 mod receive;
 mod send;
 mod view;
@@ -23,9 +24,9 @@ pub use error::RoomError;
 pub use handshake::{HandshakeKind, Template};
 pub use hub::Provenance;
 pub use invite::InviteRequest;
+pub(crate) use past::StateAt;
 pub(crate) use receive::Received;
 pub use send::Sent;
-pub(crate) use view::StateAt;
 pub use view::{RoomSummary, Served};
 
 use mimi_linearized::hub::Hub;

@@ -3,24 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mimi_linearized::event::{Recorded, RoomEvent, redact};
+use mimi_linearized::event::{Recorded, redact};
 use mimi_linearized::id::{EventId, RoomId, ServerName};
 use mimi_linearized::json::canonical;
 use mimi_linearized::room::{Effect, Position, Room, Visibility};
 
-use super::{Role, RoomError};
+use super::past::RememberedState;
+use super::{Role, RoomError, StateAt};
 use crate::node::Node;
 use crate::store::Record;
 
 /// An event as it is served: whole, or redacted.
 pub type Served = Arc<[u8]>;
-
-/// The state at an event, and what it cites.
-#[derive(Debug)]
-pub(crate) struct StateAt {
-    pub(crate) state: Vec<(EventId, Served)>,
-    pub(crate) chain: Vec<(EventId, Served)>,
-}
 
 /// A room in short.
 #[derive(Debug)]
@@ -96,12 +90,9 @@ impl Node {
         if !room.is_visible_to(to) && !room.presence().was_joined_around(to, position) {
             return Ok(None);
         }
-        let state: Vec<&Arc<RoomEvent>> = room.state().all_before(position).collect();
-        let chain = room.state().auth_chain(state.iter().copied());
-        let list = |events: Vec<&Arc<RoomEvent>>| {
-            events.into_iter().map(|event| (event.id().clone(), Arc::clone(event.bytes()))).collect()
-        };
-        Ok(Some(StateAt { chain: list(chain), state: list(state) }))
+        let at = RememberedState::before(room, position);
+        drop(role);
+        Ok(Some(at.read(&*self.store, room_id).await?))
     }
 
     async fn find(

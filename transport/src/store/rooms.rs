@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mimi_linearized::id::{EventId, RoomId, ServerName, UserId};
-use mimi_linearized::room::{Effect, Position};
+use mimi_linearized::room::{Effect, Place, Position};
 
 use super::StoreError;
 
@@ -156,6 +156,14 @@ pub trait RoomStore: Send + Sync + std::fmt::Debug + 'static {
         from: Position,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError>;
+
+    /// The canonical JSON of events of a room that were stored at these places, in the order asked for. One that is not
+    /// there is [`StoreError::Malformed`]: whoever asks has seen it stored.
+    async fn read_back(
+        &self,
+        room_id: &RoomId,
+        wanted: Vec<(EventId, Place)>,
+    ) -> Result<Vec<Arc<[u8]>>, StoreError>;
 
     /// The number of events in the list; 0 for an unknown room.
     async fn length(&self, room_id: &RoomId) -> Result<u64, StoreError>;

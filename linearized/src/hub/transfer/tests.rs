@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::*;
@@ -5,6 +7,7 @@ use crate::auth::{AuthRule, Because, HubRule, Membership, Refusal, RoomRule, Rul
 use crate::event::{Draft, Integrity, Lpdu, RoomEvent, VerifiedPdu};
 use crate::hub::{Proposal, Sealed};
 use crate::participant::{OfferError, Rejected, Snapshot, SnapshotError, Verdict};
+use crate::room::MemoryLog;
 use crate::testing::*;
 use crate::version::{RoomVersion, TRANSFER};
 
@@ -434,13 +437,13 @@ fn a_redacted_transfer_still_names_the_next_hub() {
 /// What a newcomer is given: the state and its auth chain.
 fn snapshot(
     room: &Room,
+    log: &MemoryLog,
     change: impl Fn(&RoomEvent) -> Option<VerifiedPdu>,
 ) -> Result<Participant, SnapshotError> {
     let changed = |event: &RoomEvent| change(event).unwrap_or_else(|| pdu(event));
-    let state: Vec<_> = room.state().all_current().collect();
-    let chain = room.state().auth_chain(state.iter().copied());
-    let (state, chain) =
-        (state.iter().map(|e| changed(e)).collect(), chain.iter().map(|e| changed(e)).collect());
+    let state = room.state().all_current().map(|event| changed(event)).collect();
+    let chain = room.state().current_auth_chain().into_iter();
+    let chain = chain.map(|entry| changed(&entry.read(log).unwrap())).collect();
     let snapshot = Snapshot::new(room.id(), state, chain, room.head().event_id.clone())?;
     Participant::start(snapshot, room.hub(), &versions())
 }
@@ -449,10 +452,11 @@ fn snapshot(
 fn a_newcomer_checks_how_the_hub_came_by_its_role() {
     let _version = in_version(TRANSFER);
     let (alice, mut bob, _, first) = transferred();
-    assert_eq!(snapshot(bob.room(), |_| None).unwrap().room().hub().as_str(), B);
+    let log: MemoryLog = [Arc::new(first.clone())].into_iter().collect();
+    assert_eq!(snapshot(bob.room(), &log, |_| None).unwrap().room().hub().as_str(), B);
     let sealed = with_consent(&bob, &alice, transfer(bob.room(), BOB, "hub.example"));
     let second = RoomEvent::clone(&bob.append(sealed).unwrap());
-    assert!(snapshot(bob.room(), |_| None).is_ok());
+    assert!(snapshot(bob.room(), &log, |_| None).is_ok());
     // Without the first transfer, the second is one by a server that never was the hub.
     let state: Vec<_> = bob.room().state().all_current().map(|event| pdu(event)).collect();
     let short = Snapshot::new(bob.room().id(), state, vec![], second.id().clone()).unwrap();
@@ -467,7 +471,7 @@ fn a_newcomer_checks_how_the_hub_came_by_its_role() {
             pdu_of(&canonical::object_to_vec(&object))
         })
     };
-    let refused = snapshot(bob.room(), unsigned).unwrap_err();
+    let refused = snapshot(bob.room(), &log, unsigned).unwrap_err();
     assert!(
         matches!(refused, SnapshotError::Succession { refusal, .. } if refusal.rule == HubRule::NoConsent.into())
     );
@@ -493,7 +497,8 @@ fn a_newcomer_checks_that_a_transfer_was_allowed() {
         let forged = pdu_of(&canonical::object_to_vec(&object));
         let prev = forged.event().id().clone();
         let mut state: Vec<_> = room.state().all_current().map(|event| pdu(event)).collect();
-        let chain = room.state().auth_chain(room.state().all_current()).into_iter().map(|e| pdu(e)).collect();
+        let chain = room.state().current_auth_chain().into_iter();
+        let chain = chain.map(|entry| pdu(&entry.read(&alice.log()).unwrap())).collect();
         state.push(forged);
         let snapshot = Snapshot::new(room.id(), state, chain, prev)?;
         Participant::start(snapshot, &server(next), &versions())

@@ -9,6 +9,7 @@ use crate::auth::{RoomRule, Rule};
 use crate::event::{RoomEvent, kind};
 use crate::id::EventId;
 use crate::participant::{Participant, Rejected};
+use crate::room::StateEntry;
 
 /// How far back the list is followed for a state event that was passed over: evidence has to stay small enough to be
 /// handed on.
@@ -209,7 +210,7 @@ impl Participant {
         let expected = self.room().select(event.event()).to_cite(event.event());
         let passed_over = expected.iter().filter(|id| !event.auth_events().contains(id));
         let mut slots: Vec<&RoomEvent> =
-            passed_over.filter_map(|id| state.by_id(id)).map(|event| &**event).collect();
+            passed_over.filter_map(|id| state.by_id(id)?.held()).map(|event| &**event).collect();
         let mut path = Vec::new();
         let mut next = event;
         while !slots.is_empty() && path.len() < MAX_PATH {
@@ -239,7 +240,7 @@ impl Participant {
     }
 
     fn known<'e>(&'e self, id: &EventId, excerpt: &'e Excerpt) -> Option<&'e RoomEvent> {
-        let state = self.room().state().by_id(id).map(|event| &**event);
+        let state = self.room().state().by_id(id).and_then(StateEntry::held).map(|event| &**event);
         state.or_else(|| excerpt.get(id)).or_else(|| self.rejected().map(|r| &r.event).find(|e| e.id() == id))
     }
 

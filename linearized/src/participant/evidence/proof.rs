@@ -219,7 +219,7 @@ impl<C: Fn(&Pdu, &ServerName) -> Result<(), EvidenceError>> Court<'_, C> {
         }
         let state =
             self.select(&event, |kind, key| cited.iter().find(|cited| cited.event().is_state(kind, key)));
-        let decision = auth::check_cited(event.event(), event.auth_events(), &state, known)
+        let decision = auth::check_cited(event.event(), event.auth_events(), &state, |id| known(id)?.slot())
             .and_then(|()| auth::authorise(event.event(), &state));
         match decision {
             Ok(rule) => Err(EvidenceError::Allowed(rule.into())),

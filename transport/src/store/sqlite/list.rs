@@ -1,7 +1,9 @@
 //! Rooms' lists.
 
+use std::sync::Arc;
+
 use mimi_linearized::id::{EventId, RoomId};
-use mimi_linearized::room::{Effect, Position};
+use mimi_linearized::room::{Effect, Place, Position};
 use rusqlite::{Connection, Row, params};
 
 use super::super::{AppendError, ExpectedHead, Location, NewRecord, Record, StoreError};
@@ -19,6 +21,10 @@ macro_rules! select_record {
 
 pub(super) const RECORDS: &str =
     select_record!("WHERE room = ?1 AND position >= ?2 ORDER BY position LIMIT ?3");
+pub(super) const TEXT_IN_LIST: &str =
+    "SELECT bytes FROM records WHERE room = ?1 AND event_id = ?2 AND position = ?3";
+pub(super) const TEXT_IN_SNAPSHOT: &str =
+    "SELECT bytes FROM snapshot_events WHERE room = ?1 AND event_id = ?2 LIMIT 1";
 pub(super) const RECORD_OF_LPDU: &str =
     select_record!("WHERE room = ?1 AND lpdu_id = ?2 ORDER BY position LIMIT 1");
 
@@ -178,4 +184,29 @@ pub(super) fn records(
         return Err(missing(next, room_id));
     }
     Ok(records)
+}
+
+pub(super) fn read_back(
+    connection: &Connection,
+    room_id: &RoomId,
+    wanted: &[(EventId, Place)],
+) -> Result<Vec<Arc<[u8]>>, StoreError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let at = |fault: Undecodable, id: &EventId| fault.at(format_args!("event {id} of {room_id}"));
+    let room = room(connection, room_id)?.map_or(-1, |room| room.number);
+    let read = |(id, place): &(EventId, Place)| {
+        let decode =
+            |row: &Row<'_>| shared_bytes(row, 0, "event").map_err(|fault: Undecodable| at(fault, id));
+        let found = match place {
+            Place::List(position) => {
+                let position = to_integer(*position, "position")?;
+                first(connection, TEXT_IN_LIST, params![room, id.as_str(), position], decode)?
+            }
+            Place::Snapshot => first(connection, TEXT_IN_SNAPSHOT, params![room, id.as_str()], decode)?,
+        };
+        found.ok_or_else(|| at(Undecodable::new("event", format_args!("it is missing")), id))
+    };
+    wanted.iter().map(read).collect()
 }

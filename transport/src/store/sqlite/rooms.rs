@@ -1,8 +1,10 @@
 //! Rooms: the trait's methods, evidence and invites.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use mimi_linearized::id::{EventId, RoomId, UserId};
-use mimi_linearized::room::Position;
+use mimi_linearized::room::{Place, Position};
 use rusqlite::{Connection, params};
 
 use super::super::{
@@ -104,6 +106,15 @@ impl RoomStore for SqliteStore {
     ) -> Result<Vec<Record>, StoreError> {
         let room_id = room_id.clone();
         self.readers.run(move |connection| list::records(connection, &room_id, from, limit)).await
+    }
+
+    async fn read_back(
+        &self,
+        room_id: &RoomId,
+        wanted: Vec<(EventId, Place)>,
+    ) -> Result<Vec<Arc<[u8]>>, StoreError> {
+        let room_id = room_id.clone();
+        self.readers.run(move |connection| list::read_back(connection, &room_id, &wanted)).await
     }
 
     async fn length(&self, room_id: &RoomId) -> Result<u64, StoreError> {

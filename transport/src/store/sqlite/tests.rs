@@ -221,6 +221,8 @@ async fn look_ups_search() {
     let statements = [
         (list::RECORDS, &[][..]),
         (list::RECORD_OF_LPDU, &[]),
+        (list::TEXT_IN_LIST, &[]),
+        (list::TEXT_IN_SNAPSHOT, &[]),
         (rooms::EVIDENCE, &[]),
         (delivery::LAGGING_CURSORS, &[]),
         (delivery::ROOM_DESTINATIONS, &[]),

@@ -44,7 +44,8 @@ macro_rules! store_suite {
         $crate::store::suite::store_suite! { @each $backend;
             rooms: records_come_back_whole_and_in_order, records_come_in_pages, an_append_needs_the_head,
                 one_of_many_appends_to_a_head_wins, concurrent_appends_make_one_line, an_event_is_appended_once,
-                events_are_located, records_are_found_by_lpdu, snapshots_are_replaced, rooms_have_a_list_or_a_snapshot,
+                events_are_located, records_are_found_by_lpdu, snapshots_are_replaced,
+                events_are_read_back_from_where_they_are, rooms_have_a_list_or_a_snapshot,
                 the_group_that_went_furthest_is_kept, evidence_is_kept_once_and_in_order, invites_are_replaced,
                 rooms_survive_reopening;
             transactions: the_first_answer_stays, answers_belong_to_one_transaction, old_answers_are_forgotten;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mimi_linearized::room::Effect;
+use mimi_linearized::room::{Effect, Place};
 
 use super::super::{
     AppendError, Evidence, ExpectedHead, InviteRecord, Location, NewRecord, Record, RoomStore, SnapshotEvent,
@@ -199,6 +199,36 @@ pub(crate) async fn snapshots_are_replaced<B: Backend>(backend: &B) {
     store.put_snapshot(&room("r"), second.clone()).await.unwrap();
     assert_eq!(store.snapshot(&room("r")).await.unwrap(), Some(second));
     assert_eq!(store.snapshot(&room("s")).await.unwrap(), Some(first));
+}
+
+pub(crate) async fn events_are_read_back_from_where_they_are<B: Backend>(backend: &B) {
+    let store = backend.open().await;
+    fill(&store, &room("r"), [record("a"), record("b")]).await;
+    fill(&store, &room("s"), [record("c")]).await;
+    store.put_snapshot(&room("r"), snapshot(&["d", "f"], &["e", "f"])).await.unwrap();
+    let read = |in_room: &str, wanted: &[(&str, Place)]| {
+        let wanted = wanted.iter().map(|(name, place)| (event(name), *place)).collect();
+        let (store, in_room) = (&store, room(in_room));
+        async move { store.read_back(&in_room, wanted).await }
+    };
+    let (first, second) = (Place::List(0), Place::List(1));
+    assert!(read("r", &[]).await.unwrap().is_empty());
+    assert!(read("unknown", &[]).await.unwrap().is_empty());
+    let wanted = [("b", second), ("e", Place::Snapshot), ("a", first), ("d", Place::Snapshot), ("b", second)];
+    let texts = ["b", "e", "a", "d", "b"].map(json);
+    assert_eq!(read("r", &wanted).await.unwrap(), texts);
+    assert_eq!(read("r", &[("f", Place::Snapshot)]).await.unwrap(), [json("f")]);
+    for (in_room, missing) in [
+        ("r", ("a", second)),
+        ("r", ("a", Place::Snapshot)),
+        ("r", ("d", first)),
+        ("r", ("c", first)),
+        ("s", ("e", Place::Snapshot)),
+        ("unknown", ("a", first)),
+    ] {
+        let error = read(in_room, &[missing]).await.unwrap_err();
+        assert!(matches!(error, StoreError::Malformed { what: "event", .. }), "{missing:?}: {error}");
+    }
 }
 
 pub(crate) async fn rooms_have_a_list_or_a_snapshot<B: Backend>(backend: &B) {

@@ -1,5 +1,6 @@
 //! Files that somebody, or a disk, has changed.
 
+use mimi_linearized::room::Place;
 use proptest::prelude::*;
 
 use super::super::super::suite::check_model;
@@ -90,6 +91,7 @@ async fn use_everything(store: &SqliteStore) -> Vec<(&'static str, StoreError)> 
         ("length", store.length(&r).await.err()),
         ("locate", store.locate(&event("b")).await.err()),
         ("record_of_lpdu", store.record_of_lpdu(&r, &event("lpdu")).await.err()),
+        ("read_back", store.read_back(&r, vec![(event("b"), Place::List(1))]).await.err()),
         ("snapshot", store.snapshot(&r).await.err()),
         ("group", store.group(&r).await.err()),
         ("evidence", store.evidence(&r, 100).await.err()),
