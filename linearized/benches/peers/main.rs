@@ -10,7 +10,7 @@
 )]
 
 mod events;
-#[path = "../../tests/ruma/peer.rs"]
+#[path = "../../compare/tests/ruma/peer.rs"]
 mod peer;
 mod rooms;
 mod table;
