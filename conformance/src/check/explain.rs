@@ -48,20 +48,14 @@ pub(super) fn shape(error: &ShapeError) -> Remark {
     if let ShapeError::Json(error) = error {
         return unreadable(error);
     }
-    let what = match error {
-        // Its second half may be no field, where an LPDU was wanted.
-        ShapeError::Half(field, other) if !matches!(*other, "auth_events" | "prev_events") => {
-            format!("an LPDU has no `{field}`")
-        }
-        error => error.to_string(),
-    };
-    let mut remark = Remark::fault(what).requires(error.requirement());
+    let mut remark = Remark::fault(error.to_string()).requires(error.requirement());
     let field = match error {
         ShapeError::Missing(field)
         | ShapeError::Type { field, .. }
         | ShapeError::Id { field, .. }
         | ShapeError::TooLong { field, .. }
-        | ShapeError::Half(field, _) => Some(*field),
+        | ShapeError::Half(field, _)
+        | ShapeError::NotAnLpdu(field) => Some(*field),
         ShapeError::LpduExtraHash(_) | ShapeError::LpduHashed => Some("hashes"),
         ShapeError::LpduHashWithoutHub | ShapeError::LpduHashUnknown => Some("hashes.lpdu"),
         _ => None,
@@ -75,7 +69,7 @@ pub(super) fn shape(error: &ShapeError) -> Remark {
         }
         ShapeError::LpduExtraHash(_) => Some("`lpdu` alone: the hub adds the other hash"),
         ShapeError::LpduHashWithoutHub => Some("`hub_server` beside it, or `hashes` without `lpdu`"),
-        ShapeError::Half(..) => {
+        ShapeError::Half(..) | ShapeError::NotAnLpdu(_) => {
             Some("both `auth_events` and `prev_events` in a whole event, neither in an LPDU")
         }
         ShapeError::NotAnObject => Some("a JSON object"),

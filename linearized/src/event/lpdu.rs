@@ -48,7 +48,7 @@ impl Lpdu {
         if let Some(field) =
             ["auth_events", "prev_events"].into_iter().find(|field| object.contains_key(*field))
         {
-            return Err(ShapeError::Half(field, "the rest of a PDU"));
+            return Err(ShapeError::NotAnLpdu(field));
         }
         let event = Event::check(object, version)?;
         match version.hashing {
@@ -110,6 +110,15 @@ impl Lpdu {
         }
         Ok(VerifiedLpdu { event, id, redacted: !intact })
     }
+}
+
+/// What tells an LPDU apart from others of its room: its id where that covers its contents, and else a hash of them.
+/// Without a hash in the LPDU, two messages of one user in one millisecond have the same id.
+pub(crate) fn key(id: &EventId, event: &Event, hashing: Hashing) -> EventId {
+    if hashing.covers_lpdu() {
+        return id.clone();
+    }
+    EventId::from_reference_hash(&hash::lpdu_content_hash(event.as_object()))
 }
 
 /// Whether the LPDU's content hash matches (LM-04 §5.1 step 3).

@@ -30,6 +30,7 @@ pub use draft::{Draft, OutgoingLpdu};
 pub use fields::Event;
 pub(crate) use fields::Share;
 pub use incoming::{Incoming, peek_room_id, reference_id};
+pub(crate) use lpdu::key as lpdu_key;
 pub use lpdu::{Lpdu, VerifiedLpdu};
 pub(crate) use pdu::needs_consent;
 pub use pdu::{Integrity, Pdu, RoomEvent, VerifiedPdu};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::fields::Share;
 use super::hash::{self, is_hash};
 use super::shape::{self, ShapeError};
-use super::{Event, redact};
+use super::{Event, lpdu, redact};
 use crate::id::{EventId, RoomId, ServerName};
 use crate::json::{Object, canonical, strict};
 use crate::signing::{KeyRing, SignatureError, check_entity};
@@ -51,6 +51,16 @@ impl RoomEvent {
     #[must_use]
     pub fn lpdu_id(&self) -> Option<&EventId> {
         self.lpdu_id.as_ref()
+    }
+
+    /// What tells that LPDU apart from others of the room: two events with the same key were made of the same LPDU. It is
+    /// the LPDU's id where that covers its contents (reading R14). `None` if there is no LPDU, or if the event does not
+    /// show which of several it was, because its contents were taken away.
+    #[must_use]
+    pub fn lpdu_key(&self, version: &RoomVersion) -> Option<EventId> {
+        let id = self.lpdu_id.as_ref()?;
+        let told = version.hashing.covers_lpdu() || is_intact(&self.event, version.hashing);
+        told.then(|| lpdu::key(id, &self.event, version.hashing))
     }
 
     /// Its canonical JSON, signatures included.

@@ -58,6 +58,9 @@ pub enum ShapeError {
     /// One of `auth_events` and `prev_events` is there without the other: neither an LPDU nor a PDU (reading R01).
     #[error("`{0}` without `{1}` makes neither an LPDU nor a PDU")]
     Half(&'static str, &'static str),
+    /// An LPDU was wanted, and this field is of PDUs alone (LM-04 §3.5.1).
+    #[error("an LPDU has no `{0}`")]
+    NotAnLpdu(&'static str),
     /// An LPDU with another hash than `lpdu` (LM-04 §3.5.1).
     #[error("an LPDU may not have the hash `{0}`")]
     LpduExtraHash(String),
@@ -83,8 +86,8 @@ impl ShapeError {
             Self::Json(_) => "LM-04/7/2",
             Self::NotAnObject => "LM-04/5.1/4",
             Self::TooLarge { .. } => "LM-04/3.5/25",
-            Self::Half("auth_events", _) => "LM-04/3.5.1/2",
-            Self::Half(..) => "LM-04/3.5.1/3",
+            Self::Half("auth_events", _) | Self::NotAnLpdu("auth_events") => "LM-04/3.5.1/2",
+            Self::Half(..) | Self::NotAnLpdu(_) => "LM-04/3.5.1/3",
             Self::LpduExtraHash(_) | Self::LpduHashed => "LM-04/3.5.1/4",
             Self::LpduHashUnknown => "LM-04/3.5/15",
             Self::LpduHashWithoutHub => "LM-04/3.5/17",

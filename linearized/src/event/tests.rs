@@ -194,9 +194,15 @@ fn a_hubs_own_event_needs_one_signature_in_either_form() {
 #[test]
 fn what_is_neither_lpdu_nor_pdu_is_refused() {
     let error = shape_error(|object| drop(object.insert("prev_events".to_owned(), json!([]))));
-    assert!(matches!(error, ShapeError::Half("prev_events", _)));
+    assert!(matches!(error, ShapeError::Half("prev_events", "auth_events")));
     let error = shape_error(|object| drop(object.insert("auth_events".to_owned(), json!([]))));
-    assert!(matches!(error, ShapeError::Half("auth_events", _)));
+    assert!(matches!(error, ShapeError::Half("auth_events", "prev_events")));
+    for field in ["auth_events", "prev_events"] {
+        let mut object = lpdu_object();
+        object.insert(field.to_owned(), json!([]));
+        let error = Lpdu::from_object(object, &version()).unwrap_err();
+        assert_eq!(error.to_string(), format!("an LPDU has no `{field}`"));
+    }
     let error = shape_error(|object| object["hashes"]["sha256"] = json!("AAAA"));
     assert!(matches!(error, ShapeError::LpduExtraHash(name) if name == "sha256"));
     let error = shape_error(|object| object["hashes"]["md5"] = json!("AAAA"));

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::auth::AuthRule;
 use crate::encryption::StagedCommit;
-use crate::event::{Draft, Event, ShapeError, VerifiedLpdu};
+use crate::event::{Draft, Event, ShapeError, VerifiedLpdu, lpdu_key};
 use crate::id::{EventId, ServerName};
 use crate::room::Head;
 use crate::version::RoomVersion;
@@ -44,6 +44,15 @@ impl Proposal {
     #[must_use]
     pub fn lpdu_id(&self) -> Option<&EventId> {
         self.lpdu_id.as_ref()
+    }
+}
+
+impl Proposal {
+    /// What tells the LPDU apart from others of the room (see [`RoomEvent::lpdu_key`](crate::event::RoomEvent::lpdu_key)); `None` for an event of the hub's
+    /// own.
+    #[must_use]
+    pub fn lpdu_key(&self, version: &RoomVersion) -> Option<EventId> {
+        self.lpdu_id.as_ref().map(|id| lpdu_key(id, &self.event, version.hashing))
     }
 }
 

@@ -3,10 +3,11 @@ use serde_json::json;
 use super::*;
 use crate::auth::Membership;
 use crate::event::{Draft, Integrity, Lpdu, Recorded};
+use crate::id::EventId;
 use crate::room::Visibility;
 use crate::signing::sign_object;
 use crate::testing::*;
-use crate::version::{DRAFT_01, Hashing, TRANSFER, UNSTABLE};
+use crate::version::{DRAFT_01, Hashing, STABLE, TRANSFER, UNSTABLE};
 
 fn hub() -> TestHub {
     TestHub::new(json!({})).public()
@@ -220,6 +221,34 @@ fn fan_out_follows_membership() {
     let room = hub.hub.room();
     assert!(room.presence().is_target(&server("b.example"), 3, hub.list[3].event()));
     assert!(!room.presence().is_target(&server("b.example"), 6, hub.list[6].event()));
+}
+
+/// Says something in a given millisecond.
+fn said(hub: &mut TestHub, words: &str) -> (EventId, Arc<RoomEvent>) {
+    let lpdu = hub.lpdu(hub.draft(BOB, "m.room.message", None, json!({"body": words})));
+    let proposal =
+        Proposal::of_lpdu(Lpdu::parse(&lpdu.bytes, &hub.version).unwrap().verify(&ring()).unwrap());
+    (proposal.lpdu_key(&hub.version).unwrap(), hub.accept(proposal).unwrap())
+}
+
+#[test]
+fn what_is_said_in_one_moment_is_told_apart() {
+    for version in [STABLE, DRAFT_01] {
+        let _version = in_version(version);
+        let mut hub = hub();
+        hub.member(BOB, BOB, "join").unwrap();
+        let [one, two, again] = ["one", "two", "one"].map(|words| said(&mut hub, words));
+        assert!(one.0 != two.0 && one.0 == again.0, "{version}");
+        for (key, event) in [one, two, again] {
+            assert_eq!(event.lpdu_key(&hub.version), Some(key), "{version}");
+            let covered = hub.version.hashing.covers_lpdu();
+            assert_eq!(event.lpdu_key(&hub.version) == event.lpdu_id().cloned(), covered, "{version}");
+            // Without its contents, it does not tell which it was, where the id does not.
+            let bare = event.redacted(&hub.version.redaction);
+            assert_eq!(bare.lpdu_key(&hub.version).is_some(), covered, "{version}");
+        }
+        assert_eq!(hub.list[0].lpdu_key(&hub.version), None);
+    }
 }
 
 #[test]

@@ -80,6 +80,7 @@ impl Node {
             Hub::authorise_create(Proposal::of_own(create, version)?, &self.versions)?;
         let sealed = authorised.seal(&self.name, &self.key, &version, 0)?;
         let record = super::hub::record_of(
+            &version,
             sealed.event(),
             mimi_linearized::room::Effect::Applied,
             &Provenance::default(),

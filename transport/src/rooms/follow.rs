@@ -89,8 +89,9 @@ impl Node {
         };
         let mut position = 0;
         for step in extension.steps() {
-            self.note_repeated_lpdu(&room_id, step.event(), &hub).await?;
-            let record = record_of(step.event(), step.effect(), from, Vec::new());
+            self.note_repeated_lpdu(participant.room(), step.event()).await?;
+            let record =
+                record_of(participant.room().version(), step.event(), step.effect(), from, Vec::new());
             position = self.store.append(&room_id, expected, record).await?;
             expected = ExpectedHead::Event(step.event().id().clone());
         }
@@ -103,16 +104,11 @@ impl Node {
     }
 
     /// A hub seals an LPDU once; a second PDU of it is listed all the same, and held against the hub (reading R14).
-    async fn note_repeated_lpdu(
-        &self,
-        room_id: &mimi_linearized::id::RoomId,
-        event: &RoomEvent,
-        hub: &ServerName,
-    ) -> Result<(), RoomError> {
-        let Some(lpdu_id) = event.lpdu_id() else { return Ok(()) };
-        if let Some(earlier) = self.store.record_of_lpdu(room_id, lpdu_id).await? {
+    async fn note_repeated_lpdu(&self, room: &Room, event: &RoomEvent) -> Result<(), RoomError> {
+        let Some(key) = event.lpdu_key(room.version()) else { return Ok(()) };
+        if let Some(earlier) = self.store.record_of_lpdu(room.id(), &key).await? {
             let refusal = Refusal::new(RoomRule::SealedTwice, Because::Event(earlier.event_id));
-            self.keep_evidence(room_id, event, hub, &refusal).await?;
+            self.keep_evidence(room.id(), event, room.hub(), &refusal).await?;
         }
         Ok(())
     }

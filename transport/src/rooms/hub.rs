@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use mimi_linearized::event::{Draft, RoomEvent};
 use mimi_linearized::hub::{Hub, Proposal, Sealed};
-use mimi_linearized::id::ServerName;
+use mimi_linearized::id::{EventId, ServerName};
 use mimi_linearized::room::{Effect, Position, Room};
+use mimi_linearized::version::RoomVersion;
 
 use super::RoomError;
 use crate::node::Node;
@@ -28,14 +29,23 @@ impl Node {
         proposal: Proposal,
         from: &Provenance,
     ) -> Result<Accepted, RoomError> {
-        if let Some(lpdu_id) = proposal.lpdu_id()
-            && let Some(record) = self.store.record_of_lpdu(hub.room().id(), lpdu_id).await?
-        {
-            return Ok(Accepted::Already(record.event_id));
+        if let Some(id) = self.sealed_before(hub, &proposal).await? {
+            return Ok(Accepted::Already(id));
         }
         let version = Arc::clone(hub.room().version());
         let sealed = hub.authorise(proposal)?.seal(&self.name, &self.key, &version, 0)?;
         Ok(Accepted::Now(self.append(hub, sealed, from).await?))
+    }
+
+    /// The event that was made of a proposed LPDU before, if it comes again.
+    pub(super) async fn sealed_before(
+        &self,
+        hub: &Hub,
+        proposal: &Proposal,
+    ) -> Result<Option<EventId>, RoomError> {
+        let Some(key) = proposal.lpdu_key(hub.room().version()) else { return Ok(None) };
+        let record = self.store.record_of_lpdu(hub.room().id(), &key).await?;
+        Ok(record.map(|record| record.event_id))
     }
 
     /// Stores a sealed event and then appends it. Nothing is acknowledged before it is stored.
@@ -50,7 +60,7 @@ impl Node {
             Some(head) => ExpectedHead::Event(head.event_id.clone()),
         };
         let targets = self.elsewhere(hub.room(), sealed.event());
-        let record = record_of(sealed.event(), Effect::Applied, from, targets.clone());
+        let record = record_of(hub.room().version(), sealed.event(), Effect::Applied, from, targets.clone());
         let position = self.store.append(hub.room().id(), expected, record).await?;
         let epoch = hub.room().encryption().epoch();
         let event = hub.append(sealed)?;
@@ -104,11 +114,12 @@ pub(super) enum Accepted {
     /// It was appended.
     Now(Arc<RoomEvent>),
     /// It had been sealed before, as the event with this id.
-    Already(mimi_linearized::id::EventId),
+    Already(EventId),
 }
 
 /// The record of an event.
 pub(super) fn record_of(
+    version: &RoomVersion,
     event: &RoomEvent,
     effect: Effect,
     from: &Provenance,
@@ -116,7 +127,7 @@ pub(super) fn record_of(
 ) -> NewRecord {
     NewRecord {
         event_id: event.id().clone(),
-        lpdu_id: event.lpdu_id().cloned(),
+        lpdu_id: event.lpdu_key(version),
         effect,
         bytes: Arc::clone(event.bytes()),
         origin: from.origin.clone(),

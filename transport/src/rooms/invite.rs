@@ -117,10 +117,8 @@ impl Node {
                         Accepted::Already(id) => self.read_event(cell, &mut role, &id).await,
                     };
                 }
-                if let Some(lpdu_id) = proposal.lpdu_id()
-                    && let Some(record) = self.store.record_of_lpdu(hub.room().id(), lpdu_id).await?
-                {
-                    return self.read_event(cell, &mut role, &record.event_id).await;
+                if let Some(id) = self.sealed_before(hub, &proposal).await? {
+                    return self.read_event(cell, &mut role, &id).await;
                 }
                 let version = Arc::clone(hub.room().version());
                 let sealed =

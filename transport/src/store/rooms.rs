@@ -13,7 +13,8 @@ use super::StoreError;
 pub struct NewRecord {
     /// Its id.
     pub event_id: EventId,
-    /// The id of the LPDU it was made of, if any.
+    /// What tells the LPDU it was made of apart from others of the room, if there was one: its id, where that covers
+    /// its contents.
     pub lpdu_id: Option<EventId>,
     /// What it does to the room.
     pub effect: Effect,
@@ -34,7 +35,8 @@ pub struct Record {
     pub position: Position,
     /// Its id.
     pub event_id: EventId,
-    /// The id of the LPDU it was made of, if any.
+    /// What tells the LPDU it was made of apart from others of the room, if there was one: its id, where that covers
+    /// its contents.
     pub lpdu_id: Option<EventId>,
     /// What it does to the room.
     pub effect: Effect,
