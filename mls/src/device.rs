@@ -9,11 +9,11 @@ use openmls::extensions::ExtensionType;
 use openmls::prelude::Capabilities;
 use openmls::versions::ProtocolVersion;
 use openmls_basic_credential::SignatureKeyPair;
-use openmls_rust_crypto::OpenMlsRustCrypto;
 
 pub use self::object::{DeviceObject, DeviceObjectError, NotCanonicalisable, VerifiedDevice};
 use crate::credential::{DeviceAddress, DeviceCredential};
 use crate::error::{CallerFault, Error, LibraryFault};
+use crate::storage::Provider;
 use crate::suite::Suite;
 
 /// A device of a user: its signature key pair, and the private halves of the key packages it made.
@@ -24,7 +24,7 @@ pub struct Device {
     with_key: CredentialWithKey,
     suite: Suite,
     signer: SignatureKeyPair,
-    provider: OpenMlsRustCrypto,
+    provider: Provider,
 }
 
 impl Device {
@@ -42,7 +42,7 @@ impl Device {
         let signer = SignatureKeyPair::new(suite.signature_scheme().mls()).map_err(LibraryFault::crypto)?;
         let credential = DeviceCredential::new(address, signer.public()).map_err(LibraryFault::encoding)?;
         let with_key = credential.with_key().map_err(LibraryFault::encoding)?;
-        Ok(Self { credential, with_key, suite, signer, provider: OpenMlsRustCrypto::default() })
+        Ok(Self { credential, with_key, suite, signer, provider: Provider::default() })
     }
 
     /// Whose device it is.
@@ -78,7 +78,7 @@ impl Device {
     }
 
     /// Where the private halves of the device's key packages are.
-    pub(crate) fn provider(&self) -> &OpenMlsRustCrypto {
+    pub(crate) fn provider(&self) -> &Provider {
         &self.provider
     }
 

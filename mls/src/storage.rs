@@ -1,8 +1,10 @@
-//! Where OpenMLS keeps the public state of one group.
+//! Where OpenMLS keeps the public state of one group, and in `member` what a member has of it.
 //!
 //! OpenMLS hands over its values as serde types and wants them back. They are kept in postcard's encoding: binary,
 //! compact, and without names of fields, which suits values of which a tree has thousands. It is not self-describing;
 //! a snapshot therefore says which version of OpenMLS's storage format it was written with.
+
+mod member;
 
 use std::cell::RefCell;
 
@@ -11,6 +13,8 @@ use openmls_traits::storage::{CURRENT_VERSION, Entity, Key, traits};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub(crate) use self::member::Provider;
 
 /// The stored values of one group, each encoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +41,9 @@ pub(crate) enum StorageError {
     /// The value could not be encoded or decoded.
     #[error("a stored value cannot be encoded or decoded")]
     Codec(#[from] postcard::Error),
+    /// The configuration could not be encoded or decoded.
+    #[error("the configuration of a group cannot be encoded or decoded")]
+    Config(#[from] serde_json::Error),
     /// The store holds another group.
     #[error("the store holds another group")]
     OtherGroup,

@@ -11,7 +11,6 @@ use openmls::group::{
     StagedWelcome,
 };
 use openmls::prelude::SenderRatchetConfiguration;
-use openmls_rust_crypto::OpenMlsRustCrypto;
 use openmls_traits::OpenMlsProvider as _;
 use tls_codec::Serialize as _;
 
@@ -24,12 +23,12 @@ use crate::error::{
 };
 use crate::framing::{self, CommitView, Framed};
 use crate::roster::Roster;
+use crate::storage::Provider;
 
 /// How many epochs back messages can still be decrypted.
 ///
 /// A sender encrypts for the newest commit it knows. The hub may list one or two commits before the message reaches it,
-/// so that much has to be kept; more would keep old keys around for little gain. For every epoch kept, OpenMLS writes
-/// out that epoch's whole tree of secrets and its members with every single message.
+/// so that much has to be kept; more would keep old keys around for little gain.
 const MAX_PAST_EPOCHS: usize = 2;
 
 /// How many messages of one sender may overtake a message of the same sender and epoch. The list of a room keeps their
@@ -67,7 +66,7 @@ fn create_config(device: &Device) -> MlsGroupCreateConfig {
 /// A group the device is a member of, or will be once its external commit is accepted.
 pub(super) struct RoomGroup {
     /// The group's own store, so that forgetting the group is dropping it.
-    provider: OpenMlsRustCrypto,
+    provider: Provider,
     group: MlsGroup,
     epochs: EpochMap,
     /// The epoch in which the device came in. It has no keys of those before.
@@ -99,7 +98,7 @@ impl Pending {
 
 impl RoomGroup {
     pub(super) fn create(device: &Device, room_id: &str) -> Result<Self, Error> {
-        let provider = OpenMlsRustCrypto::default();
+        let provider = Provider::default();
         let group = MlsGroup::new_with_group_id(
             &provider,
             device.signer(),
@@ -113,7 +112,7 @@ impl RoomGroup {
 
     /// Enters the group of a Welcome that was checked.
     pub(super) fn join(staged: StagedWelcome, commit_event_id: &str) -> Result<Self, Error> {
-        let provider = OpenMlsRustCrypto::default();
+        let provider = Provider::default();
         let group = staged.into_group(&provider).map_err(welcome_error)?;
         let first_epoch = group.epoch().as_u64();
         let mut epochs = EpochMap::new();

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use openmls::group::{CommitMessageBundle, MlsGroup};
 use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::LeafNodeParameters;
-use openmls_rust_crypto::OpenMlsRustCrypto;
 use openmls_traits::OpenMlsProvider as _;
 
 use super::super::message::{Changes, OutboundCommit, OutboundWelcome};
@@ -20,6 +19,7 @@ use crate::error::{
 use crate::framing;
 use crate::key_package::KeyPackage;
 use crate::roster::Roster;
+use crate::storage::Provider;
 use crate::suite::Suite;
 
 impl RoomGroup {
@@ -112,7 +112,7 @@ impl RoomGroup {
             return Err(PeerFault::EpochOutOfRange { epoch: base }.into());
         }
         let epoch = next_epoch(base)?;
-        let provider = OpenMlsRustCrypto::default();
+        let provider = Provider::default();
         let leaf = LeafNodeParameters::builder().with_capabilities(device.capabilities()).build();
         let (group, bundle) = MlsGroup::external_commit_builder()
             .with_config(join_config())
