@@ -1,6 +1,7 @@
 //! A device with its private keys.
 
 mod object;
+mod saved;
 
 use core::fmt;
 

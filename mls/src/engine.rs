@@ -1,7 +1,9 @@
 //! A device in the groups of its rooms.
 
+mod durable;
 mod group;
 mod message;
+mod record;
 
 use std::collections::BTreeMap;
 
@@ -12,8 +14,10 @@ use openmls::prelude::KeyPackageRef;
 use openmls_traits::OpenMlsProvider as _;
 use openmls_traits::storage::StorageProvider as _;
 
+pub use self::durable::{DurableEngine, Unsaved};
 use self::group::{RoomGroup, join_config};
 pub use self::message::{Changes, Decrypted, Encrypted, Joined, OutboundCommit, OutboundWelcome, Received};
+pub use self::record::Record;
 use crate::device::Device;
 use crate::epoch::{EpochMap, MAX_EPOCH};
 use crate::error::{CallerFault, Error, LibraryFault, PeerFault, welcome_error};
@@ -28,7 +32,7 @@ use crate::roster::{Member, Roster};
 /// says so. An operation that fails leaves the engine as it was.
 ///
 /// Commits must be handed in as the room lists them: the first that is accepted for an epoch wins, and the engine
-/// cannot know which one that is. The keys of the groups are kept in memory only.
+/// cannot know which one that is. The keys of the groups are in memory only; a [`DurableEngine`] has them stored.
 #[derive(Debug)]
 pub struct Engine {
     device: Device,

@@ -84,6 +84,7 @@ mod epoch;
 mod error;
 mod key_package;
 mod roster;
+mod snapshot;
 mod storage;
 mod suite;
 mod tracker;
@@ -97,7 +98,8 @@ pub use self::credential::{
 };
 pub use self::device::{Device, DeviceObject, DeviceObjectError, NotCanonicalisable, VerifiedDevice};
 pub use self::engine::{
-    Changes, Decrypted, Encrypted, Engine, Joined, OutboundCommit, OutboundWelcome, Received,
+    Changes, Decrypted, DurableEngine, Encrypted, Engine, Joined, OutboundCommit, OutboundWelcome, Received,
+    Record, Unsaved,
 };
 pub use self::epoch::{EpochMap, MAX_EPOCH};
 pub use self::error::{
@@ -107,8 +109,9 @@ pub use self::key_package::{
     KeyPackage, KeyPackageError, KeyPackageUse, Lifetime, MAX_LIFETIME_SECS, UnverifiedKeyPackage,
 };
 pub use self::roster::Member;
+pub use self::snapshot::SnapshotError;
 pub use self::suite::{SignatureScheme, Suite};
-pub use self::tracker::{GroupTracker, SnapshotError, StagedChange};
+pub use self::tracker::{GroupTracker, StagedChange};
 
 #[cfg(test)]
 mod tests {
@@ -118,6 +121,7 @@ mod tests {
     fn what_a_server_keeps_can_be_shared_among_threads() {
         fn shared<T: Send + Sync + 'static>() {}
         shared::<Engine>();
+        shared::<DurableEngine>();
         shared::<Device>();
         shared::<DeviceObject>();
         shared::<KeyPackage>();

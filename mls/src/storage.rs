@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub(crate) use self::member::Provider;
+pub(crate) use self::member::{MemberStore, Provider, SavedValues, Slot, StoreKey, Value, no_deletion};
 
 /// The stored values of one group, each encoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,6 @@ use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls_rust_crypto::RustCrypto;
 use tls_codec::Serialize as _;
 
-pub use self::snapshot::SnapshotError;
 use crate::change::{Change, member_of};
 use crate::credential::{DeviceAddress, DeviceCredential};
 use crate::epoch::MAX_EPOCH;

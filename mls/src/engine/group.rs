@@ -2,6 +2,9 @@
 
 mod application;
 mod commit;
+mod log;
+mod saved;
+mod tracked;
 
 use core::fmt;
 
@@ -14,6 +17,9 @@ use openmls::prelude::SenderRatchetConfiguration;
 use openmls_traits::OpenMlsProvider as _;
 use tls_codec::Serialize as _;
 
+use self::log::Log;
+pub(in crate::engine) use self::saved::Parts;
+use self::tracked::Tracked;
 use super::message::{OutboundCommit, Received};
 use crate::change::Change;
 use crate::device::Device;
@@ -68,13 +74,16 @@ pub(super) struct RoomGroup {
     /// The group's own store, so that forgetting the group is dropping it.
     provider: Provider,
     group: MlsGroup,
-    epochs: EpochMap,
+    epochs: Tracked<EpochMap>,
     /// The epoch in which the device came in. It has no keys of those before.
     first_epoch: u64,
-    pending: Option<Pending>,
+    pending: Tracked<Option<Pending>>,
     /// Whether the device is a member. If it is not, its external commit is pending, while OpenMLS is in the epoch
     /// that commit makes already.
-    joined: bool,
+    joined: Tracked<bool>,
+    log: Log,
+    /// How often the message secrets were saved.
+    checkpoint: u64,
 }
 
 /// A commit of this device that waits for the hub.
@@ -107,7 +116,7 @@ impl RoomGroup {
             device.with_key(),
         )
         .map_err(LibraryFault::mls)?;
-        Ok(Self { provider, group, epochs: EpochMap::new(), first_epoch: 0, pending: None, joined: true })
+        Ok(Self::new(provider, group, EpochMap::new(), 0, None, true))
     }
 
     /// Enters the group of a Welcome that was checked.
@@ -117,11 +126,23 @@ impl RoomGroup {
         let first_epoch = group.epoch().as_u64();
         let mut epochs = EpochMap::new();
         epochs.record(first_epoch, commit_event_id)?;
-        Ok(Self { provider, group, epochs, first_epoch, pending: None, joined: true })
+        Ok(Self::new(provider, group, epochs, first_epoch, None, true))
+    }
+
+    fn new(
+        provider: Provider,
+        group: MlsGroup,
+        epochs: EpochMap,
+        first_epoch: u64,
+        pending: Option<Pending>,
+        joined: bool,
+    ) -> Self {
+        let (epochs, pending, joined) = (Tracked::new(epochs), Tracked::new(pending), Tracked::new(joined));
+        Self { provider, group, epochs, first_epoch, pending, joined, log: Log::default(), checkpoint: 0 }
     }
 
     pub(super) fn is_joined(&self) -> bool {
-        self.joined
+        *self.joined
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -130,7 +151,7 @@ impl RoomGroup {
 
     /// The epoch for which a commit is wanted next.
     fn base_epoch(&self) -> u64 {
-        if self.joined { self.epoch() } else { self.epoch().saturating_sub(1) }
+        if *self.joined { self.epoch() } else { self.epoch().saturating_sub(1) }
     }
 
     pub(super) fn epochs(&self) -> &EpochMap {
@@ -149,11 +170,11 @@ impl RoomGroup {
         let pending = self.pending.as_ref().ok_or(CallerFault::NoCommitPending)?;
         let epoch = pending.outbound.epoch;
         self.epochs.check(epoch, event_id)?;
-        if self.joined {
+        if *self.joined {
             self.group.merge_pending_commit(&self.provider).map_err(LibraryFault::mls)?;
         }
-        self.pending = None;
-        self.joined = true;
+        *self.pending = None;
+        *self.joined = true;
         self.epochs.record(epoch, event_id)?;
         Ok(epoch)
     }
@@ -164,7 +185,7 @@ impl RoomGroup {
             return Err(CallerFault::NoCommitPending.into());
         }
         self.group.clear_pending_commit(self.provider.storage()).map_err(LibraryFault::storage)?;
-        self.pending = None;
+        *self.pending = None;
         Ok(())
     }
 
@@ -184,13 +205,13 @@ impl RoomGroup {
         if got < expected {
             return Err(PeerFault::StaleEpoch { expected, got }.into());
         }
-        if got > expected && self.joined {
+        if got > expected && *self.joined {
             return Err(PeerFault::EpochAhead { expected, got }.into());
         }
         if self.pending.as_ref().is_some_and(|pending| pending.is(&message)) {
             return Ok(Received::Own { epoch: self.accept(event_id)? });
         }
-        if !self.joined {
+        if !*self.joined {
             return Ok(Received::JoinLost);
         }
         let roster = self.roster()?;

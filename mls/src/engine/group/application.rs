@@ -3,6 +3,7 @@
 use openmls::framing::{ContentType, PrivateMessageIn, ProcessedMessageContent, ProtocolMessage};
 
 use super::super::message::{Decrypted, Encrypted};
+use super::log::Entry;
 use super::{MAX_PAST_EPOCHS, RoomGroup, encode};
 use crate::credential::DeviceCredential;
 use crate::device::Device;
@@ -20,6 +21,7 @@ impl RoomGroup {
             .group
             .create_message(&self.provider, device.signer(), plaintext)
             .map_err(LibraryFault::mls)?;
+        self.log.push(Entry::Encrypted);
         Ok(Encrypted {
             ciphertext: encode(&message)?,
             commit_event_id,
@@ -28,8 +30,9 @@ impl RoomGroup {
     }
 
     pub(in crate::engine) fn decrypt(&mut self, ciphertext: &[u8]) -> Result<Decrypted, Error> {
-        let message: Framed<PrivateMessageIn> = framing::read(ciphertext).map_err(PeerFault::from)?;
-        let message = ProtocolMessage::from(message.value);
+        let Framed { value, bytes }: Framed<PrivateMessageIn> =
+            framing::read(ciphertext).map_err(PeerFault::from)?;
+        let message = ProtocolMessage::from(value);
         if message.content_type() != ContentType::Application {
             return Err(PeerFault::NotApplicationData.into());
         }
@@ -51,12 +54,15 @@ impl RoomGroup {
             .map_err(|error| process_error(error, epochs, Signed::Message))?;
         let sender = processed.credential().serialized_content().to_vec();
         match processed.into_content() {
-            ProcessedMessageContent::ApplicationMessage(data) => Ok(Decrypted::Message {
-                sender: DeviceCredential::decode(&sender).map_err(PeerFault::from)?.address().clone(),
-                plaintext: data.into_bytes(),
-                epoch,
-                commit_event_id: self.epochs.event(epoch).map(str::to_owned),
-            }),
+            ProcessedMessageContent::ApplicationMessage(data) => {
+                self.log.push(Entry::Decrypted(bytes));
+                Ok(Decrypted::Message {
+                    sender: DeviceCredential::decode(&sender).map_err(PeerFault::from)?.address().clone(),
+                    plaintext: data.into_bytes(),
+                    epoch,
+                    commit_event_id: self.epochs.event(epoch).map(str::to_owned),
+                })
+            }
             ProcessedMessageContent::OwnPrivateMessage => Ok(Decrypted::Own { epoch }),
             _ => Err(PeerFault::NotApplicationData.into()),
         }

@@ -139,7 +139,7 @@ impl RoomGroup {
         let pending = Pending::new(outbound(bundle, device.suite(), epoch, prev, Vec::new())?)?;
         let mut epochs = EpochMap::new();
         epochs.record(base, commit_event_id)?;
-        Ok(Self { provider, group, epochs, first_epoch: epoch, pending: Some(pending), joined: false })
+        Ok(Self::new(provider, group, epochs, epoch, Some(pending), false))
     }
 }
 

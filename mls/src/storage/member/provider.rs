@@ -14,6 +14,13 @@ pub(crate) struct Provider {
     store: MemberStore,
 }
 
+impl Provider {
+    /// A provider with a store that has values already.
+    pub(crate) fn new(store: MemberStore) -> Self {
+        Self { crypto: RustCrypto::default(), store }
+    }
+}
+
 impl OpenMlsProvider for Provider {
     type CryptoProvider = RustCrypto;
     type RandProvider = RustCrypto;

@@ -79,11 +79,7 @@ fn damage_is_noticed_wherever_it_is() {
 
 /// A snapshot with any content, and the digest that goes with it.
 fn sealed(content: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
-    bytes.extend(CURRENT_VERSION.to_be_bytes());
-    bytes.extend(digest(content).unwrap());
-    bytes.extend(content);
-    bytes
+    seal(b"", content).unwrap()
 }
 
 #[test]
