@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 use openmls::framing::Sender;
 use openmls::group::StagedCommit;
 use openmls::messages::proposals::{Proposal, ProposalOrRefType};
+use openmls::prelude::LeafNodeIndex;
 use openmls::treesync::LeafNode;
 
 use crate::credential::{DeviceAddress, DeviceCredential};
 use crate::error::{CommitError, LibraryFault, PeerFault};
 use crate::key_package::{self, encryption_key};
-use crate::roster::{Member, Roster, check_distinct};
+use crate::roster::{Member, Roster, RosterChange};
 use crate::suite::Suite;
 
 /// What a commit does to a group. Whether it may is for the layer above to say: it knows who is joined to the room
@@ -46,12 +47,14 @@ impl Change {
     /// that nobody ends up in the group twice.
     ///
     /// `before` is who was in the group, `sender` who sent the commit, according to its verified signature.
+    ///
+    /// What is returned second is the same as far as it concerns a roster.
     pub(crate) fn read(
         suite: Suite,
         before: &Roster,
         sender: &Sender,
         commit: &StagedCommit,
-    ) -> Result<Self, CommitError> {
+    ) -> Result<(Self, RosterChange), CommitError> {
         let mut added: Vec<Member> = Vec::new();
         let mut removed = Vec::new();
         let mut removed_leaves = BTreeSet::new();
@@ -73,12 +76,17 @@ impl Change {
                 }
             }
         }
+        let mut roster_change = RosterChange { removed: removed_leaves.clone(), ..RosterChange::default() };
         let new_leaf = commit.update_path_leaf_node().map(|leaf| member_of(suite, leaf)).transpose()?;
         let (committer, earlier) = match sender {
             Sender::Member(leaf) => {
                 let earlier = before.member(*leaf).ok_or(PeerFault::SenderNotInGroup)?;
                 removed_leaves.insert(*leaf);
-                (new_leaf.unwrap_or_else(|| earlier.clone()), Some(earlier))
+                let committer = new_leaf.unwrap_or_else(|| earlier.clone());
+                if committer != *earlier {
+                    roster_change.replaced = Some((*leaf, committer.clone()));
+                }
+                (committer, Some(earlier))
             }
             Sender::NewMemberCommit => (new_leaf.ok_or(PeerFault::SenderNotInGroup)?, None),
             Sender::External(_) | Sender::NewMemberProposal => {
@@ -96,11 +104,12 @@ impl Change {
             let (joiner, removed) = (committer.address, other.clone());
             return Err(PeerFault::RemovedByJoiner { joiner, removed }.into());
         }
-        check_distinct(before.without(&removed_leaves).chain(&added).chain([&committer]))?;
+        before.check_coming(&removed_leaves, added.iter().chain([&committer]))?;
         if external {
             added.push(committer.clone());
         }
-        Ok(Self {
+        roster_change.added.clone_from(&added);
+        let change = Self {
             epoch: commit.epoch().as_u64(),
             new_signature_key: earlier
                 .is_some_and(|earlier| earlier.signature_key != committer.signature_key),
@@ -109,8 +118,38 @@ impl Change {
             resync: external && !removed.is_empty(),
             removed,
             external,
-        })
+        };
+        Ok((change, roster_change))
     }
+}
+
+/// What a commit of our own does to the roster. It was checked when it was made.
+pub(crate) fn own_change(
+    before: &Roster,
+    own_leaf: LeafNodeIndex,
+    commit: &StagedCommit,
+) -> Result<RosterChange, PeerFault> {
+    let mut change = RosterChange::default();
+    for queued in commit.queued_proposals() {
+        match queued.proposal() {
+            Proposal::Add(add) => {
+                let leaf = add.key_package().leaf_node();
+                let credential =
+                    DeviceCredential::of_leaf(leaf.credential(), leaf.signature_key().as_slice())?;
+                change.added.push(credential.into());
+            }
+            Proposal::Remove(remove) => drop(change.removed.insert(remove.removed())),
+            _ => {}
+        }
+    }
+    if let Some(leaf) = commit.update_path_leaf_node() {
+        let credential = DeviceCredential::of_leaf(leaf.credential(), leaf.signature_key().as_slice())?;
+        let member = Member::from(credential);
+        if before.member(own_leaf) != Some(&member) {
+            change.replaced = Some((own_leaf, member));
+        }
+    }
+    Ok(change)
 }
 
 /// Whose leaf it is, if something can be encrypted to it.

@@ -191,7 +191,7 @@ impl Engine {
         let added_by =
             roster.member(staged.welcome_sender_index()).ok_or(PeerFault::UnknownGroupInfoSigner)?.clone();
         self.check_vacant(&room_id)?;
-        let group = RoomGroup::join(staged, commit_event_id)?;
+        let group = RoomGroup::join(staged, roster, commit_event_id)?;
         self.rooms.insert(room_id.clone(), group);
         Ok(Joined { room_id, epoch, added_by, last_resort })
     }
@@ -256,7 +256,7 @@ impl Engine {
     ///
     /// [`Error::Caller`] if the device is not a member.
     pub fn members(&self, room_id: &str) -> Result<Vec<Member>, Error> {
-        Ok(self.group_ref(room_id)?.roster()?.members().cloned().collect())
+        Ok(self.group_ref(room_id)?.roster().members().cloned().collect())
     }
 
     /// Which commit events made the epochs of the room's group, as far as the device was there.

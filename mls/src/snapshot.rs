@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::error::{LibraryFault, PeerFault, Source};
 
 /// The version of the layouts that are sealed.
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 
 /// The length of a SHA-256 digest.
 const DIGEST_LEN: usize = 32;

@@ -20,6 +20,8 @@ pub(crate) use self::member::{MemberStore, Provider, SavedValues, Slot, StoreKey
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredGroup {
     group_id: Option<Vec<u8>>,
+    /// Only while a group is loaded. It is as large as the group, and is saved apart.
+    #[serde(skip)]
     tree: Option<Vec<u8>>,
     context: Option<Vec<u8>>,
     interim_transcript_hash: Option<Vec<u8>>,
@@ -52,6 +54,16 @@ pub(crate) enum StorageError {
 impl GroupStore {
     pub(crate) fn new(group: StoredGroup) -> Self {
         Self { group: RefCell::new(group) }
+    }
+
+    /// Puts an encoded tree in, to be loaded.
+    pub(crate) fn put_tree(&self, tree: Vec<u8>) {
+        self.group.borrow_mut().tree = Some(tree);
+    }
+
+    /// Lets go of the encoded tree.
+    pub(crate) fn drop_tree(&self) {
+        self.group.borrow_mut().tree = None;
     }
 
     pub(crate) fn into_inner(self) -> StoredGroup {
@@ -111,8 +123,9 @@ impl PublicStorageProvider<CURRENT_VERSION> for GroupStore {
         GroupId: traits::GroupId<CURRENT_VERSION>,
         TreeSync: traits::TreeSync<CURRENT_VERSION>,
     {
-        let tree = encode(tree)?;
-        self.write(group_id, |group| group.tree = tree)
+        // Who saves the group encodes the tree then; nobody reads it before.
+        let _ = tree;
+        self.write(group_id, |group| group.tree = None)
     }
 
     fn write_interim_transcript_hash<GroupId, InterimTranscriptHash>(
@@ -304,9 +317,10 @@ mod tests {
         let (tracker, _) =
             GroupTracker::start(ROOM, Suite::MANDATORY, &event.message, &event.group_info).unwrap();
         let snapshot = tracker.snapshot().unwrap();
-        // The content of a snapshot: the room, the suite, and the stored group.
-        let (_, _, stored): (String, u16, StoredGroup) = decode(&snapshot[35..]).unwrap();
-        (stored, bob.propose_update())
+        // The content of a snapshot: the room, the suite, the stored group, and its tree.
+        let ((_, _, stored), tree): ((String, u16, StoredGroup), _) =
+            postcard::take_from_bytes(&snapshot[35..]).unwrap();
+        (StoredGroup { tree: Some(tree.to_vec()), ..stored }, bob.propose_update())
     }
 
     fn load(store: &GroupStore) -> Option<PublicGroup> {

@@ -4,11 +4,13 @@
 //! (§4), the algorithm of a key package (§4.4) and of a Welcome (§4.3). The credential key of a device (§4.1) is named
 //! after the suite's signature scheme alone. This module is the one place that knows those names.
 
+mod x25519;
+
 use core::fmt;
 
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto as _;
-use openmls_traits::types::{Ciphersuite, SignatureScheme as MlsSignatureScheme};
+use openmls_traits::types::{Ciphersuite, HpkeKemType, SignatureScheme as MlsSignatureScheme};
 
 /// What a room's encryption algorithm starts with, in front of the suite's name (LM-04 §4).
 pub(crate) const ROOM_ALGORITHM_PREFIX: &str = "m.mls.v1.";
@@ -146,7 +148,10 @@ impl Suite {
     /// secret zero, can be put into a leaf by a hostile member, and then nobody can commit past that leaf.
     pub(crate) fn can_encrypt_to(self, public_key: &[u8]) -> bool {
         let config = self.ciphersuite().hpke_config();
-        RustCrypto::default().hpke_seal(config, public_key, b"", b"", b"").is_ok()
+        match config.0 {
+            HpkeKemType::DhKem25519 => x25519::is_usable(public_key),
+            _ => RustCrypto::default().hpke_seal(config, public_key, b"", b"", b"").is_ok(),
+        }
     }
 }
 

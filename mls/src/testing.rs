@@ -148,6 +148,21 @@ impl Rogue {
         self.group = Some(staged.into_group(&self.provider).unwrap());
     }
 
+    /// Joins whatever the lifetimes of the leaves.
+    pub(crate) fn join_late(&mut self, welcome: &[u8]) {
+        let welcome: Welcome = framing::read(welcome).unwrap().value;
+        let config = MlsGroupJoinConfig::builder()
+            .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+            .use_ratchet_tree_extension(true)
+            .build();
+        let staged = StagedWelcome::build_from_welcome(&self.provider, &config, welcome)
+            .unwrap()
+            .skip_lifetime_validation()
+            .build()
+            .unwrap();
+        self.group = Some(staged.into_group(&self.provider).unwrap());
+    }
+
     /// Makes a commit, which is pending then.
     pub(crate) fn commit(
         &mut self,

@@ -1,24 +1,30 @@
 //! A group as somebody sees it who is not in it.
 
 mod snapshot;
+mod start;
+mod tree;
+
+use std::sync::Arc;
 
 use openmls::ciphersuite::signable::Verifiable as _;
 use openmls::framing::{ProcessedMessageContent, PublicMessageIn, Sender};
-use openmls::group::{ProposalStore, PublicGroup};
+use openmls::group::{PublicGroup, StagedCommit};
 use openmls::messages::group_info::VerifiableGroupInfo;
+use openmls::prelude::OpenMlsSignaturePublicKey;
 use openmls_rust_crypto::RustCrypto;
-use tls_codec::Serialize as _;
+use tls_codec::{Serialize as _, VLBytes};
 
+use self::tree::TreeNodes;
 use crate::change::{Change, member_of};
 use crate::credential::{DeviceAddress, DeviceCredential};
 use crate::epoch::MAX_EPOCH;
 use crate::error::{
-    CallerFault, CommitError, Epochs, GroupStatePart, LibraryFault, PeerFault, Signed, from_external_error,
-    merge_error, process_public_error,
+    CallerFault, CommitError, Epochs, GroupStatePart, LibraryFault, PeerFault, Signed, merge_error,
+    process_public_error,
 };
 use crate::framing::{self, CommitView, Framed, GroupInfoView, check_external_pub};
 use crate::key_package::encryption_key;
-use crate::roster::{Member, Roster};
+use crate::roster::{Member, Roster, RosterChange};
 use crate::storage::{GroupStore, StoredGroup};
 use crate::suite::Suite;
 
@@ -29,26 +35,28 @@ use crate::suite::Suite;
 /// one rather than just the one that the signed GroupInfo repeats, whether a path is encrypted to those who should read
 /// it, and whether the external public key is the group's. Members check all of these but the last.
 ///
-/// Checking a commit takes time and memory linear in the size of the group.
+/// Checking a commit takes time linear in the size of the group, most of it in looking for keys that are there twice.
 #[derive(Debug)]
 pub struct GroupTracker {
     room_id: String,
     suite: Suite,
     group: PublicGroup,
-    /// The same state, encoded. It is what a snapshot consists of, and what a commit is tried out on: a
-    /// `PublicGroup` cannot be cloned.
+    /// The same state, encoded as OpenMLS stores it, without the tree.
     stored: StoredGroup,
-    roster: Roster,
+    roster: Arc<Roster>,
 }
 
 /// A commit that was checked against a [`GroupTracker`] and not applied yet.
 #[derive(Debug)]
 #[must_use = "a staged change has no effect until it is merged"]
 pub struct StagedChange {
+    room_id: String,
     change: Change,
     /// The epoch and the confirmation tag of the state that the commit was checked against.
     base: (u64, Vec<u8>),
-    next: Box<GroupTracker>,
+    commit: Box<StagedCommit>,
+    before: Arc<Roster>,
+    roster_change: RosterChange,
 }
 
 impl StagedChange {
@@ -59,7 +67,7 @@ impl StagedChange {
 
     /// The members after the commit, in the order of their leaves.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
-        self.next.members()
+        self.before.members_after(&self.roster_change)
     }
 }
 
@@ -70,8 +78,8 @@ impl GroupTracker {
     /// `group_info` is the group's state after the commit. It must carry the ratchet tree. Its signature, the tree's
     /// hash, the group id, the suite and every leaf are checked. `message` must be a commit of this group that makes
     /// the epoch of `group_info`, with the same confirmation tag, and of somebody who is in the tree; what it says
-    /// besides cannot be checked without the state before it, and is taken on trust. OpenMLS refuses a leaf whose
-    /// lifetime is over by the system's clock.
+    /// besides cannot be checked without the state before it, and is taken on trust. A leaf's lifetime may be over, if
+    /// the group has an external public key.
     ///
     /// The change that is returned has everybody in the group as added.
     ///
@@ -99,16 +107,12 @@ impl GroupTracker {
         let tree = group_info.value.extensions().ratchet_tree().ok_or(PeerFault::MissingRatchetTree)?;
         let tree = tree.ratchet_tree().clone();
 
-        let store = GroupStore::default();
-        let crypto = RustCrypto::default();
-        let (group, _) =
-            PublicGroup::from_external(&crypto, &store, tree, group_info.value, ProposalStore::new())
-                .map_err(from_external_error)?;
+        let (group, stored) = start::load(suite, tree, group_info.value, &info)?;
         for (_, leaf) in group.treesync().full_leaves() {
             member_of(suite, leaf)?;
         }
-        let roster = Roster::read(group.members())?;
-        let tracker = Self { room_id: room_id.to_owned(), suite, group, stored: store.into_inner(), roster };
+        let roster = Arc::new(Roster::read(group.members())?);
+        let tracker = Self { room_id: room_id.to_owned(), suite, group, stored, roster };
 
         let committer = tracker.first_committer(&commit)?;
         let external = commit.sender == Sender::NewMemberCommit;
@@ -182,6 +186,7 @@ impl GroupTracker {
             return Err(PeerFault::SenderNotInGroup.into());
         }
         let (group_info, info) = read_group_info(&self.room_id, self.suite, group_info)?;
+        let tag = message.value.confirmation_tag().cloned();
 
         let epochs = Epochs { group: self.epoch(), message: commit.epoch };
         let processed = self
@@ -192,22 +197,22 @@ impl GroupTracker {
         let ProcessedMessageContent::StagedCommitMessage(commit) = processed.into_content() else {
             return Err(PeerFault::NotACommit.into());
         };
-        let change = Change::read(self.suite, &self.roster, &sender, &commit)?;
-
-        let store = GroupStore::new(self.stored.clone());
-        let mut group = PublicGroup::load(&store, self.group.group_id())
-            .map_err(LibraryFault::storage)?
-            .ok_or(LibraryFault::MissingState)?;
-        group.merge_commit(&store, *commit).map_err(merge_error)?;
-        check_group_info(&group, self.suite, &group_info, &info)?;
-        let next = Self {
+        let (change, roster_change) = Change::read(self.suite, &self.roster, &sender, &commit)?;
+        if tag.as_ref() != Some(&info.confirmation_tag) {
+            // The context says more about what went wrong, if that differs as well.
+            check_context(&commit, &info)?;
+            return Err(mismatch(GroupStatePart::ConfirmationTag));
+        }
+        let signer = self.roster.member_after(&roster_change, info.signer);
+        check_group_info(&commit, signer, self.suite, &group_info, &info)?;
+        Ok(StagedChange {
             room_id: self.room_id.clone(),
-            suite: self.suite,
-            roster: Roster::read(group.members())?,
-            group,
-            stored: store.into_inner(),
-        };
-        Ok(StagedChange { change, base: self.state()?, next: Box::new(next) })
+            change,
+            base: self.state()?,
+            commit,
+            before: Arc::clone(&self.roster),
+            roster_change,
+        })
     }
 
     /// Applies a change that was staged in the present state.
@@ -217,9 +222,9 @@ impl GroupTracker {
     /// [`Error::Caller`](crate::Error::Caller) if the change was staged by another tracker or in another state; the
     /// tracker is unchanged then.
     pub fn merge(&mut self, staged: StagedChange) -> Result<Change, crate::Error> {
-        let StagedChange { change, base, next } = staged;
+        let StagedChange { room_id, change, base, commit, before, roster_change } = staged;
         let here = self.state()?;
-        if next.room_id != self.room_id {
+        if room_id != self.room_id {
             return Err(CallerFault::ForeignChange.into());
         }
         if base.0 != here.0 {
@@ -228,7 +233,11 @@ impl GroupTracker {
         if base != here {
             return Err(CallerFault::ForeignChange.into());
         }
-        *self = *next;
+        drop(before);
+        let store = GroupStore::new(self.stored.clone());
+        self.group.merge_commit(&store, *commit).map_err(merge_error)?;
+        self.stored = store.into_inner();
+        Arc::make_mut(&mut self.roster).follow(roster_change, &self.group)?;
         Ok(change)
     }
 
@@ -300,33 +309,37 @@ fn check_epoch(expected: u64, got: u64) -> Result<(), PeerFault> {
     }
 }
 
-/// Checks that a GroupInfo is that of `group`, and signed by a member of it.
+fn check_context(commit: &StagedCommit, info: &GroupInfoView) -> Result<(), CommitError> {
+    let encode = |context: &openmls::group::GroupContext| {
+        context.tls_serialize_detached().map_err(LibraryFault::encoding)
+    };
+    if encode(&info.context)? != encode(commit.group_context())? {
+        return Err(mismatch(GroupStatePart::Context));
+    }
+    Ok(())
+}
+
+/// Checks that a GroupInfo is that of the group after `commit`, and signed by a member of it, who is `signer`.
 fn check_group_info(
-    group: &PublicGroup,
+    commit: &StagedCommit,
+    signer: Option<&Member>,
     suite: Suite,
     group_info: &Framed<VerifiableGroupInfo>,
     info: &GroupInfoView,
 ) -> Result<(), CommitError> {
-    let encode = |context: &openmls::group::GroupContext| {
-        context.tls_serialize_detached().map_err(LibraryFault::encoding)
-    };
-    if encode(&info.context)? != encode(group.group_context())? {
-        return Err(mismatch(GroupStatePart::Context));
-    }
-    if info.confirmation_tag != *group.confirmation_tag() {
-        return Err(mismatch(GroupStatePart::ConfirmationTag));
-    }
-    let signer = group.leaf(info.signer).ok_or(PeerFault::UnknownGroupInfoSigner)?;
-    let key = signer.signature_key().clone();
-    let key = key.into_signature_public_key_enriched(suite.signature_scheme().mls());
+    check_context(commit, info)?;
+    let signer = signer.ok_or(PeerFault::UnknownGroupInfoSigner)?;
+    let key = VLBytes::from(signer.signature_key.as_slice());
+    let key =
+        OpenMlsSignaturePublicKey::new(key, suite.signature_scheme().mls()).map_err(LibraryFault::crypto)?;
     if group_info.value.verify_no_out(&RustCrypto::default(), &key).is_err() {
         return Err(PeerFault::BadSignature { signed: Signed::GroupInfo }.into());
     }
     // The signature covers the tree, but a signer may have signed a wrong one, and then nobody can join with it.
     if let Some(tree) = group_info.value.extensions().ratchet_tree() {
         let published = tree.ratchet_tree().tls_serialize_detached().map_err(LibraryFault::encoding)?;
-        let own = group.export_ratchet_tree().tls_serialize_detached().map_err(LibraryFault::encoding)?;
-        if published != own {
+        let hash = TreeNodes::read(&published).map(|nodes| nodes.hash(suite)).transpose()?;
+        if hash.as_deref() != Some(commit.group_context().tree_hash()) {
             return Err(mismatch(GroupStatePart::RatchetTree));
         }
     }

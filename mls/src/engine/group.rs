@@ -21,7 +21,7 @@ use self::log::Log;
 pub(in crate::engine) use self::saved::Parts;
 use self::tracked::Tracked;
 use super::message::{OutboundCommit, Received};
-use crate::change::Change;
+use crate::change::{Change, own_change};
 use crate::device::Device;
 use crate::epoch::{EpochMap, MAX_EPOCH};
 use crate::error::{
@@ -74,6 +74,8 @@ pub(super) struct RoomGroup {
     /// The group's own store, so that forgetting the group is dropping it.
     provider: Provider,
     group: MlsGroup,
+    /// The members, as the group has them.
+    roster: Roster,
     epochs: Tracked<EpochMap>,
     /// The epoch in which the device came in. It has no keys of those before.
     first_epoch: u64,
@@ -116,29 +118,41 @@ impl RoomGroup {
             device.with_key(),
         )
         .map_err(LibraryFault::mls)?;
-        Ok(Self::new(provider, group, EpochMap::new(), 0, None, true))
+        let roster = Roster::read(group.members())?;
+        Ok(Self::new(provider, group, roster, EpochMap::new(), 0, None, true))
     }
 
     /// Enters the group of a Welcome that was checked.
-    pub(super) fn join(staged: StagedWelcome, commit_event_id: &str) -> Result<Self, Error> {
+    pub(super) fn join(staged: StagedWelcome, roster: Roster, commit_event_id: &str) -> Result<Self, Error> {
         let provider = Provider::default();
         let group = staged.into_group(&provider).map_err(welcome_error)?;
         let first_epoch = group.epoch().as_u64();
         let mut epochs = EpochMap::new();
         epochs.record(first_epoch, commit_event_id)?;
-        Ok(Self::new(provider, group, epochs, first_epoch, None, true))
+        Ok(Self::new(provider, group, roster, epochs, first_epoch, None, true))
     }
 
     fn new(
         provider: Provider,
         group: MlsGroup,
+        roster: Roster,
         epochs: EpochMap,
         first_epoch: u64,
         pending: Option<Pending>,
         joined: bool,
     ) -> Self {
         let (epochs, pending, joined) = (Tracked::new(epochs), Tracked::new(pending), Tracked::new(joined));
-        Self { provider, group, epochs, first_epoch, pending, joined, log: Log::default(), checkpoint: 0 }
+        Self {
+            provider,
+            group,
+            roster,
+            epochs,
+            first_epoch,
+            pending,
+            joined,
+            log: Log::default(),
+            checkpoint: 0,
+        }
     }
 
     pub(super) fn is_joined(&self) -> bool {
@@ -162,8 +176,8 @@ impl RoomGroup {
         self.pending.as_ref().map(|pending| &pending.outbound)
     }
 
-    pub(super) fn roster(&self) -> Result<Roster, PeerFault> {
-        Roster::read(self.group.members())
+    pub(super) fn roster(&self) -> &Roster {
+        &self.roster
     }
 
     pub(super) fn accept(&mut self, event_id: &str) -> Result<u64, Error> {
@@ -171,7 +185,10 @@ impl RoomGroup {
         let epoch = pending.outbound.epoch;
         self.epochs.check(epoch, event_id)?;
         if *self.joined {
+            let commit = self.group.pending_commit().ok_or(LibraryFault::MissingState)?;
+            let change = own_change(&self.roster, self.group.own_leaf_index(), commit)?;
             self.group.merge_pending_commit(&self.provider).map_err(LibraryFault::mls)?;
+            self.roster.follow(change, self.group.public_group())?;
         }
         *self.pending = None;
         *self.joined = true;
@@ -214,8 +231,7 @@ impl RoomGroup {
         if !*self.joined {
             return Ok(Received::JoinLost);
         }
-        let roster = self.roster()?;
-        if matches!(view.sender, Sender::Member(leaf) if roster.member(leaf).is_none()) {
+        if matches!(view.sender, Sender::Member(leaf) if self.roster.member(leaf).is_none()) {
             return Err(PeerFault::SenderNotInGroup.into());
         }
         let epochs = Epochs { group: expected, message: got };
@@ -232,7 +248,7 @@ impl RoomGroup {
             }
             _ => return Err(PeerFault::NotACommit.into()),
         };
-        let change = Change::read(device.suite(), &roster, &sender, &commit)?;
+        let (change, roster_change) = Change::read(device.suite(), &self.roster, &sender, &commit)?;
         self.epochs.check(epoch, event_id)?;
         let removed = commit.self_removed();
         self.group.merge_staged_commit(&self.provider, *commit).map_err(merge_error)?;
@@ -240,6 +256,7 @@ impl RoomGroup {
         if removed {
             return Ok(Received::Removed { change, lost_race });
         }
+        self.roster.follow(roster_change, self.group.public_group())?;
         self.epochs.record(epoch, event_id)?;
         Ok(Received::Applied { change, lost_race })
     }

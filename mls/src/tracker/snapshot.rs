@@ -1,5 +1,7 @@
 //! A tracker as bytes.
 
+use std::sync::Arc;
+
 use openmls::group::{GroupId, PublicGroup};
 use serde::{Deserialize, Serialize};
 
@@ -8,10 +10,10 @@ use crate::epoch::MAX_EPOCH;
 use crate::error::LibraryFault;
 use crate::roster::Roster;
 use crate::snapshot::{SnapshotError, open, seal};
-use crate::storage::{GroupStore, StoredGroup, decode};
+use crate::storage::{GroupStore, StoredGroup};
 use crate::suite::Suite;
 
-/// What a snapshot holds, [sealed](seal): this, in postcard's encoding.
+/// What a snapshot holds, [sealed](seal): this, and behind it the tree, both in postcard's encoding.
 #[derive(Serialize, Deserialize)]
 struct Content {
     room_id: String,
@@ -30,6 +32,7 @@ impl GroupTracker {
         let content =
             Content { room_id: self.room_id.clone(), suite: self.suite.code(), stored: self.stored.clone() };
         let content = postcard::to_allocvec(&content).map_err(LibraryFault::encoding)?;
+        let content = postcard::to_extend(self.group.treesync(), content).map_err(LibraryFault::encoding)?;
         seal(b"", &content)
     }
 
@@ -40,10 +43,11 @@ impl GroupTracker {
     /// [`SnapshotError`] if the bytes are not a whole, undamaged snapshot of a version that is known.
     pub fn restore(bytes: &[u8]) -> Result<Self, SnapshotError> {
         let content = open(b"", bytes)?;
-        let Content { room_id, suite: code, stored } =
-            decode(content).map_err(|error| SnapshotError::Unreadable(error.into()))?;
+        let (Content { room_id, suite: code, stored }, tree) =
+            postcard::take_from_bytes(content).map_err(|error| SnapshotError::Unreadable(error.into()))?;
         let suite = Suite::from_code(code).ok_or(SnapshotError::UnknownSuite { code })?;
         let store = GroupStore::new(stored);
+        store.put_tree(tree.to_vec());
         let group = PublicGroup::load(&store, &GroupId::from_slice(room_id.as_bytes()))
             .map_err(|error| SnapshotError::Unreadable(error.into()))?
             .ok_or(SnapshotError::Incomplete)?;
@@ -54,7 +58,8 @@ impl GroupTracker {
         {
             return Err(SnapshotError::Inconsistent);
         }
-        let roster = Roster::read(group.members()).map_err(SnapshotError::Group)?;
+        store.drop_tree();
+        let roster = Arc::new(Roster::read(group.members()).map_err(SnapshotError::Group)?);
         Ok(Self { room_id, suite, group, stored: store.into_inner(), roster })
     }
 }

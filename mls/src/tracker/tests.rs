@@ -55,9 +55,12 @@ fn room_of_two() -> (Rogue, Rogue, GroupTracker) {
 fn apply(tracker: &mut GroupTracker, event: &Event) -> Change {
     let staged = tracker.stage(&event.message, &event.group_info).unwrap();
     let announced = staged.change().clone();
+    let members: Vec<_> = staged.members().cloned().collect();
     let change = tracker.merge(staged).unwrap();
     assert_eq!(change, announced);
     assert_eq!(change.epoch, tracker.epoch());
+    assert!(tracker.members().eq(&members));
+    assert_eq!(*tracker.roster, Roster::read(tracker.group.members()).unwrap());
     change
 }
 

@@ -36,7 +36,7 @@ impl RoomGroup {
         if add.is_empty() && remove.is_empty() && !update {
             return Err(CallerFault::NothingToCommit.into());
         }
-        let roster = self.roster()?;
+        let roster = self.roster();
         let mut leaves = BTreeSet::new();
         for address in remove {
             if address == *device.address() {
@@ -128,18 +128,18 @@ impl RoomGroup {
             .map_err(build_error)?
             .finalize(&provider)
             .map_err(finalize_error)?;
-        match Roster::read(group.members()) {
-            Ok(_) => {}
+        let roster = match Roster::read(group.members()) {
+            Ok(roster) => roster,
             Err(PeerFault::DuplicateDevice { address }) if address == *device.address() => {
                 return Err(CallerFault::StaleOwnLeaf.into());
             }
             Err(fault) => return Err(fault.into()),
-        }
+        };
         let prev = Some(commit_event_id.to_owned());
         let pending = Pending::new(outbound(bundle, device.suite(), epoch, prev, Vec::new())?)?;
         let mut epochs = EpochMap::new();
         epochs.record(base, commit_event_id)?;
-        Ok(Self::new(provider, group, epochs, epoch, Some(pending), false))
+        Ok(Self::new(provider, group, roster, epochs, epoch, Some(pending), false))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::credential::DeviceAddress;
 use crate::device::Device;
 use crate::epoch::{EpochMap, MAX_EPOCH};
 use crate::error::{LibraryFault, Source};
+use crate::roster::Roster;
 use crate::snapshot::SnapshotError;
 use crate::storage::{MemberStore, Provider, SavedValues, Slot, decode, no_deletion};
 use crate::suite::Suite;
@@ -221,9 +222,11 @@ impl RoomGroup {
         if outbound.is_none() && !pending.joined {
             return Err(SnapshotError::Inconsistent);
         }
+        let roster = Roster::read(group.members()).map_err(SnapshotError::Group)?;
         let mut room = Self {
             provider,
             group,
+            roster,
             epochs: Tracked::saved(core::mem::take(&mut parts.events)),
             first_epoch: pending.first_epoch,
             pending: Tracked::saved(outbound.map(Pending::new).transpose()?),

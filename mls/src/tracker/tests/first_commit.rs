@@ -196,14 +196,67 @@ fn the_first_committer_must_be_in_the_group() {
 }
 
 #[test]
-fn a_leaf_that_was_never_updated_may_be_too_old_to_start_with() {
+fn a_leaf_may_be_older_than_its_lifetime() {
     let mut alice = Rogue::new("alice", "A");
     alice.create_long_ago(ROOM);
-    let added = Rogue::new("bob", "B").key_package();
+    let mut bob = Rogue::new("bob", "B");
+    let added = bob.key_package();
     let event = alice.commit(|builder| builder.propose_adds([added]));
     alice.merge();
-    assert_fault!(not_started(&event), PeerFault::Lifetime(_));
-    // A commit with a path gives the committer's leaf another life.
-    let event = alice.update();
-    assert!(GroupTracker::start(ROOM, SUITE, &event.message, &event.group_info).is_ok());
+    bob.join_late(event.welcome.as_ref().unwrap());
+    let (mut tracker, change) = GroupTracker::start(ROOM, SUITE, &event.message, &event.group_info).unwrap();
+    assert_eq!(addresses(&change.added), [address("alice", "A"), address("bob", "B")]);
+    let mut restored = GroupTracker::restore(&tracker.snapshot().unwrap()).unwrap();
+    let next = bob.update();
+    apply(&mut tracker, &next);
+    apply(&mut restored, &next);
+    assert_eq!(tracker.group.group_context(), restored.group.group_context());
+
+    // Everything else is checked all the same.
+    let forge = |edit: fn(&mut Vec<u8>, &mut Vec<u8>)| {
+        let group_info = forge_group_info(&event.group_info, &alice.signer, 0, |context, extensions, _| {
+            edit(context, extensions);
+        });
+        not_started(&Event { group_info, ..event.clone() })
+    };
+    assert_fault!(forge(|context, _| context[4 + 1 + ROOM.len() + 8 + 5] ^= 1), PeerFault::InvalidTree(_));
+    // A bit of Alice's encryption key, which her leaf's signature covers: the first leaf starts at the front of the tree.
+    assert_fault!(
+        forge(|_, extensions| flip_first_key(extensions)),
+        PeerFault::BadSignature { signed: Signed::Leaf }
+    );
+    let group_info = forge_group_info(&event.group_info, &bob.signer, 0, |_, _, _| {});
+    assert_fault!(
+        not_started(&Event { group_info, ..event.clone() }),
+        PeerFault::BadSignature { signed: Signed::GroupInfo }
+    );
+}
+
+/// Changes the encryption key of the first leaf of the tree among the extensions of a GroupInfo.
+fn flip_first_key(extensions: &mut [u8]) {
+    // A node that is there, a leaf, and a key of 32 bytes.
+    let at = extensions.windows(3).position(|bytes| bytes == [1, 1, 32]).unwrap();
+    extensions[at + 3] ^= 1;
+}
+
+#[test]
+fn both_ways_of_loading_a_group_agree() {
+    let (mut alice, _, _) = room_of_two();
+    for _ in 0..3 {
+        let added = ["x", "y"].map(|user| Rogue::new(user, "X").key_package());
+        let event = alice.commit(|builder| builder.propose_adds(added));
+        alice.merge();
+        let framed: Framed<VerifiableGroupInfo> = framing::read(&event.group_info).unwrap();
+        let info = GroupInfoView::read(&framed).unwrap();
+        let tree = framed.value.extensions().ratchet_tree().unwrap().ratchet_tree().clone();
+        let (usual, usual_stored) = start::load(SUITE, tree.clone(), framed.value.clone(), &info).unwrap();
+        let (around, around_stored) =
+            start::whatever_the_lifetimes(SUITE, tree, framed.value, &info).unwrap();
+        assert_eq!(usual_stored, around_stored);
+        let tree = |group: &PublicGroup| postcard::to_extend(group.treesync(), Vec::new()).unwrap();
+        assert_eq!(tree(&usual), tree(&around));
+        let removed = [LeafNodeIndex::new(3), LeafNodeIndex::new(2)];
+        alice.commit(|builder| builder.propose_removals(removed));
+        alice.merge();
+    }
 }
