@@ -223,8 +223,10 @@ impl Roster {
         let same = |leaf: &LeafNodeIndex| {
             self.key(leaf.u32()) == group.leaf(*leaf).map(|leaf| leaf.signature_key().as_slice())
         };
-        if !touched.iter().all(same) {
-            // OpenMLS places leaves otherwise than it should. What it says counts.
+        let same = touched.iter().all(same);
+        debug_assert!(same, "OpenMLS fills other leaves than RFC 9420 says");
+        if !same {
+            // What the group says counts.
             *self = Self::read(group.members())?;
         }
         Ok(())
