@@ -109,17 +109,7 @@ impl Change {
             added.push(committer.clone());
         }
         roster_change.added.clone_from(&added);
-        let change = Self {
-            epoch: commit.epoch().as_u64(),
-            new_signature_key: earlier
-                .is_some_and(|earlier| earlier.signature_key != committer.signature_key),
-            committer,
-            added,
-            resync: external && !removed.is_empty(),
-            removed,
-            external,
-        };
-        Ok((change, roster_change))
+        Ok((Self::new(commit.epoch().as_u64(), committer, earlier, added, removed), roster_change))
     }
 }
 

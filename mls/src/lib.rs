@@ -1,16 +1,17 @@
 //! MLS in Linearized Matrix rooms.
 //!
 //! Every room of [Linearized Matrix] that encrypts has one [MLS] group, whose id is the room's id and whose members are
-//! devices. This crate has the two sides of that:
+//! devices. This crate has the two sides of that, and the place where other MLS implementations fit in:
 //!
 //! - A [`Device`] with its keys, its signed [`DeviceObject`] and its [`KeyPackage`]s, and the [`Engine`] in which it
 //!   creates, joins and leaves groups, commits, encrypts and decrypts.
 //! - A [`GroupTracker`], which follows a group from outside by its public commits. It is what a hub uses to refuse a
 //!   commit that breaks a rule, and what a participant uses to check the hub.
+//! - [`RoomClient`], what a device does in its groups, whichever MLS implementation does it. An engine is one.
 //!
-//! Both judge commits by the same rules and report what a commit does as a [`Change`]. What users may do in a room is
-//! not known here: whether a device may be added or removed, and whether its key is the one in its device object, is
-//! for the layer above to say before it merges a change or hands a commit to an engine.
+//! Engine and tracker judge commits by the same rules and report what a commit does as a [`Change`]. What users may do
+//! in a room is not known here: whether a device may be added or removed, and whether its key is the one in its device
+//! object, is for the layer above to say before it merges a change or hands a commit to an engine.
 //!
 //! Nothing in here does I/O: bytes and typed values go in, values come out. Room ids and event ids are opaque strings;
 //! user ids and device ids are non-empty strings of at most 255 bytes, whose grammar is checked elsewhere. Errors say
@@ -77,6 +78,7 @@
 pub mod framing;
 
 mod change;
+mod client;
 mod credential;
 mod device;
 mod engine;
@@ -93,6 +95,7 @@ mod tracker;
 mod testing;
 
 pub use self::change::Change;
+pub use self::client::{RoomChanges, RoomClient};
 pub use self::credential::{
     AddressError, AddressField, CredentialError, DeviceAddress, DeviceCredential, MAX_ID_LEN,
 };

@@ -75,6 +75,35 @@ impl DeviceObject {
         Ok(Self { value, address, algorithms, keys })
     }
 
+    /// Makes the object of the device that `credential` names, which takes part in rooms of `suite`, and has it signed by
+    /// `sign`: the owner's half of the credential's key, over the bytes that are handed to it (LM-04 §4.1).
+    ///
+    /// # Errors
+    ///
+    /// [`LibraryFault`] if signing or encoding fails.
+    pub fn sign(
+        credential: &DeviceCredential,
+        suite: Suite,
+        sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, Source>,
+    ) -> Result<Self, LibraryFault> {
+        let address = credential.address();
+        let key_id = format!("{}:{}", suite.credential_key_algorithm(), address.device_id());
+        let key = BASE64.encode(credential.encode().map_err(LibraryFault::encoding)?);
+        let mut value = Map::from_iter([
+            ("user_id".to_owned(), json!(address.user_id())),
+            ("device_id".to_owned(), json!(address.device_id())),
+            ("algorithms".to_owned(), json!([suite.room_algorithm()])),
+            ("keys".to_owned(), json!({ key_id.as_str(): key })),
+        ]);
+        let message = signed_bytes(&value).map_err(LibraryFault::encoding)?;
+        let signature = sign(&message).map_err(LibraryFault::Crypto)?;
+        value.insert(
+            "signatures".to_owned(),
+            json!({ address.user_id(): { key_id.as_str(): BASE64.encode(signature) } }),
+        );
+        Self::parse(Value::Object(value)).map_err(LibraryFault::encoding)
+    }
+
     /// Whose device the object claims to introduce.
     pub fn address(&self) -> &DeviceAddress {
         &self.address
@@ -228,22 +257,9 @@ pub(super) fn make(
     suite: Suite,
     signer: &SignatureKeyPair,
 ) -> Result<DeviceObject, LibraryFault> {
-    let address = credential.address();
-    let key_id = format!("{}:{}", suite.credential_key_algorithm(), address.device_id());
-    let key = BASE64.encode(credential.encode().map_err(LibraryFault::encoding)?);
-    let mut value = Map::from_iter([
-        ("user_id".to_owned(), json!(address.user_id())),
-        ("device_id".to_owned(), json!(address.device_id())),
-        ("algorithms".to_owned(), json!([suite.room_algorithm()])),
-        ("keys".to_owned(), json!({ key_id.as_str(): key })),
-    ]);
-    let message = signed_bytes(&value).map_err(LibraryFault::encoding)?;
-    let signature = signer.sign(&message).map_err(|error| LibraryFault::crypto(SigningFailed(error)))?;
-    value.insert(
-        "signatures".to_owned(),
-        json!({ address.user_id(): { key_id.as_str(): BASE64.encode(signature) } }),
-    );
-    DeviceObject::parse(Value::Object(value)).map_err(LibraryFault::encoding)
+    DeviceObject::sign(credential, suite, |message| {
+        signer.sign(message).map_err(|error| SigningFailed(error).into())
+    })
 }
 
 /// The signer's error does not implement the standard trait.
