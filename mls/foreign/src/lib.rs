@@ -17,6 +17,8 @@ mod mls_rs;
 mod rooms;
 mod wire;
 
+pub mod ts_mls;
+
 use core::fmt;
 
 use mimi_mls::{Device, Engine, Error, RoomClient, Suite};
