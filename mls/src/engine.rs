@@ -2,6 +2,8 @@
 
 mod durable;
 mod group;
+mod intent;
+mod keep_up;
 mod message;
 mod record;
 
@@ -16,6 +18,9 @@ use openmls_traits::storage::StorageProvider as _;
 
 pub use self::durable::{DurableEngine, Unsaved};
 use self::group::{RoomGroup, join_config};
+use self::intent::Intent;
+pub use self::intent::Moot;
+pub use self::keep_up::{CaughtUp, Halt, ListedCommit, Rebase, Taken};
 pub use self::message::{Changes, Decrypted, Encrypted, Joined, OutboundCommit, OutboundWelcome, Received};
 pub use self::record::Record;
 use crate::device::Device;
@@ -31,18 +36,24 @@ use crate::roster::{Member, Roster};
 /// the wait. If another commit is accepted first, [`receive_commit`](Self::receive_commit) drops the pending one and
 /// says so. An operation that fails leaves the engine as it was.
 ///
+/// What a commit was made for is remembered until the commit is accepted or given up. After a lost race,
+/// [`rebase`](Self::rebase) makes another commit for what the others have not done; [`catch_up`](Self::catch_up) takes
+/// in a list of commits and does that by itself.
+///
 /// Commits must be handed in as the room lists them: the first that is accepted for an epoch wins, and the engine
 /// cannot know which one that is. The keys of the groups are in memory only; a [`DurableEngine`] has them stored.
 #[derive(Debug)]
 pub struct Engine {
     device: Device,
     rooms: BTreeMap<String, RoomGroup>,
+    /// What the device wants of a room's group and has not got yet.
+    intents: BTreeMap<String, Intent>,
 }
 
 impl Engine {
     /// An engine for `device`, in no group yet.
     pub fn new(device: Device) -> Self {
-        Self { device, rooms: BTreeMap::new() }
+        Self { device, rooms: BTreeMap::new(), intents: BTreeMap::new() }
     }
 
     /// The device, for its key packages and its device object.
@@ -65,11 +76,12 @@ impl Engine {
         self.check_vacant(room_id)?;
         let group = RoomGroup::create(&self.device, room_id)?;
         self.rooms.insert(room_id.to_owned(), group);
+        self.intents.remove(room_id);
         Ok(())
     }
 
     /// Makes a commit, which is pending then (LM-04 §4.3). Adding devices alone needs no path; everything else brings a
-    /// fresh key of this device's leaf.
+    /// fresh key of this device's leaf. What was still wanted after a race that was lost is given up for it.
     ///
     /// # Errors
     ///
@@ -77,7 +89,10 @@ impl Engine {
     /// make no sense; [`Error::Peer`] if a key package is not valid any more.
     pub fn commit(&mut self, room_id: &str, changes: Changes) -> Result<OutboundCommit, Error> {
         let (device, group) = self.group(room_id)?;
-        group.commit(device, changes)
+        let intent = Intent::of(&changes, group.roster());
+        let outbound = group.commit(device, changes)?;
+        self.intents.insert(room_id.to_owned(), intent);
+        Ok(outbound)
     }
 
     /// The commit that is pending in the room, to be sent again.
@@ -93,11 +108,16 @@ impl Engine {
     /// [`CallerFault::NoCommitPending`], [`CallerFault::NoSuchRoom`], or [`CallerFault::EpochTaken`] if the event made
     /// another epoch.
     pub fn accepted(&mut self, room_id: &str, event_id: &str) -> Result<u64, Error> {
-        self.rooms.get_mut(room_id).ok_or_else(|| no_such_room(room_id))?.accept(event_id)
+        let epoch = self.rooms.get_mut(room_id).ok_or_else(|| no_such_room(room_id))?.accept(event_id)?;
+        self.intents.remove(room_id);
+        Ok(epoch)
     }
 
-    /// Drops the pending commit, because the hub refused it or it is not worth waiting for any more. After an external
-    /// commit the device has nothing to do with the room's group then.
+    /// Drops the pending commit and what it was made for, because the hub refused it or it is not worth waiting for any
+    /// more. After an external commit the device has nothing to do with the room's group then.
+    ///
+    /// If the hub refused it because somebody else's commit came first, leave it pending: that commit is in the room's
+    /// list, and taking it in starts over with what is still to be done.
     ///
     /// # Errors
     ///
@@ -105,9 +125,11 @@ impl Engine {
     pub fn refused(&mut self, room_id: &str) -> Result<(), Error> {
         let group = self.rooms.get_mut(room_id).ok_or_else(|| no_such_room(room_id))?;
         if group.is_joined() {
-            return group.refuse();
+            group.refuse()?;
+        } else {
+            self.rooms.remove(room_id);
         }
-        self.rooms.remove(room_id);
+        self.intents.remove(room_id);
         Ok(())
     }
 
@@ -136,6 +158,7 @@ impl Engine {
         if matches!(received, Received::Removed { .. } | Received::JoinLost) {
             self.rooms.remove(room_id);
         }
+        self.follow_intent(room_id, &received);
         Ok(received)
     }
 
@@ -193,6 +216,7 @@ impl Engine {
         self.check_vacant(&room_id)?;
         let group = RoomGroup::join(staged, roster, commit_event_id)?;
         self.rooms.insert(room_id.clone(), group);
+        self.intents.remove(&room_id);
         Ok(Joined { room_id, epoch, added_by, last_resort })
     }
 
@@ -216,6 +240,7 @@ impl Engine {
         self.check_vacant(room_id)?;
         let group = RoomGroup::join_external(&self.device, room_id, group_info, commit_event_id)?;
         let outbound = group.pending().cloned().ok_or(LibraryFault::MissingState)?;
+        self.intents.insert(room_id.to_owned(), Intent::join(group.is_resync()));
         self.rooms.insert(room_id.to_owned(), group);
         Ok(outbound)
     }
@@ -275,6 +300,7 @@ impl Engine {
     ///
     /// [`CallerFault::NoSuchRoom`] if there is nothing to forget.
     pub fn forget(&mut self, room_id: &str) -> Result<(), Error> {
+        self.intents.remove(room_id);
         self.rooms.remove(room_id).map(drop).ok_or_else(|| no_such_room(room_id).into())
     }
 

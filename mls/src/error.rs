@@ -330,6 +330,9 @@ pub enum CallerFault {
     /// There is nothing to commit.
     #[error("there is nothing to commit")]
     NothingToCommit,
+    /// To join on its own again, the device needs the group state of the commit that won.
+    #[error("the newest group state is needed to join again")]
+    GroupStateNeeded,
     /// A device to be removed is not in the group.
     #[error("device {address} is not in the group")]
     NotAMember {

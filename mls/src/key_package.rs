@@ -93,11 +93,7 @@ impl UnverifiedKeyPackage {
 pub(crate) fn check(key_package: &MlsKeyPackage, suite: Suite) -> Result<DeviceCredential, KeyPackageError> {
     let leaf = key_package.leaf_node();
     let credential = DeviceCredential::of_leaf(leaf.credential(), leaf.signature_key().as_slice())?;
-    let lifetime = Lifetime::of(key_package);
-    let seconds = lifetime.not_after.saturating_sub(lifetime.not_before);
-    if seconds > MAX_LIFETIME_SECS {
-        return Err(KeyPackageError::LifetimeTooLong { seconds });
-    }
+    Lifetime::of(key_package).check_range()?;
     if !suite.can_encrypt_to(key_package.hpke_init_key().as_slice())
         || !suite.can_encrypt_to(&encryption_key(leaf)?)
     {
@@ -117,6 +113,37 @@ impl Lifetime {
     fn of(key_package: &MlsKeyPackage) -> Self {
         let lifetime = key_package.life_time();
         Self { not_before: lifetime.not_before(), not_after: lifetime.not_after() }
+    }
+
+    /// Its length in seconds; 0 if it ends before it begins.
+    pub fn seconds(&self) -> u64 {
+        self.not_after.saturating_sub(self.not_before)
+    }
+
+    /// Checks that it is not longer than [`MAX_LIFETIME_SECS`] (RFC 9420 §7.3).
+    ///
+    /// # Errors
+    ///
+    /// [`KeyPackageError::LifetimeTooLong`].
+    pub fn check_range(&self) -> Result<(), KeyPackageError> {
+        let seconds = self.seconds();
+        if seconds > MAX_LIFETIME_SECS { Err(KeyPackageError::LifetimeTooLong { seconds }) } else { Ok(()) }
+    }
+
+    /// Checks that `now`, in Unix seconds, is in it. The second in which it ends is not.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyPackageError::Expired`] or [`KeyPackageError::NotYetValid`].
+    pub fn check_now(&self, now: u64) -> Result<(), KeyPackageError> {
+        let Self { not_before, not_after } = *self;
+        if not_after <= now {
+            Err(KeyPackageError::Expired { not_after, now })
+        } else if not_before > now {
+            Err(KeyPackageError::NotYetValid { not_before, now })
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -208,6 +235,19 @@ impl KeyPackage {
     /// The time in which the key package may be used.
     pub fn lifetime(&self) -> Lifetime {
         Lifetime::of(&self.inner)
+    }
+
+    /// Checks that the key package may be used at `now`, in Unix seconds, and that its lifetime is not longer than
+    /// [`MAX_LIFETIME_SECS`]. A server does that before it hands the key package out, and a device before it adds
+    /// somebody with it: time has passed since it was read.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyPackageError::Expired`], [`KeyPackageError::NotYetValid`] or [`KeyPackageError::LifetimeTooLong`].
+    pub fn check_lifetime(&self, now: u64) -> Result<(), KeyPackageError> {
+        let lifetime = self.lifetime();
+        lifetime.check_range()?;
+        lifetime.check_now(now)
     }
 
     /// The Unix second in which the key package expires. A server must not hand it out from then on (LM-04 §12.10.3).

@@ -101,8 +101,8 @@ pub use self::credential::{
 };
 pub use self::device::{Device, DeviceObject, DeviceObjectError, NotCanonicalisable, VerifiedDevice};
 pub use self::engine::{
-    Changes, Decrypted, DurableEngine, Encrypted, Engine, Joined, OutboundCommit, OutboundWelcome, Received,
-    Record, Unsaved,
+    CaughtUp, Changes, Decrypted, DurableEngine, Encrypted, Engine, Halt, Joined, ListedCommit, Moot,
+    OutboundCommit, OutboundWelcome, Rebase, Received, Record, Taken, Unsaved,
 };
 pub use self::epoch::{EpochMap, MAX_EPOCH};
 pub use self::error::{

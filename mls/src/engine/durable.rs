@@ -7,6 +7,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::Engine;
 use super::group::{Parts, RoomGroup};
+use super::intent::Intent;
 use super::record::{Batch, Record, RecordKey, open, room_prefix};
 use crate::credential::DeviceAddress;
 use crate::device::Device;
@@ -30,8 +31,8 @@ use crate::storage::{StoreKey, Value, decode};
 /// of received ones, the message secrets are stored as well. Until then, the keys of those messages can be had from the
 /// storage, though not any more from the memory.
 ///
-/// After a restart everything goes on as it was: the window of past epochs, the commit that is pending and the
-/// recognition of its echo, key packages that were not used. A message that was decrypted before is not decrypted
+/// After a restart everything goes on as it was: the window of past epochs, the commit that is pending, the recognition
+/// of its echo and what is wanted if it loses, key packages that were not used. A message that was decrypted before is not decrypted
 /// again.
 #[derive(Debug)]
 pub struct DurableEngine {
@@ -39,6 +40,8 @@ pub struct DurableEngine {
     batch: Batch,
     /// The rooms of which something is stored or about to be.
     rooms: BTreeSet<String>,
+    /// What is stored, or about to be, of what the device wants of rooms' groups.
+    wanted: BTreeMap<String, Vec<u8>>,
     /// Whether a change could not be made into records, so that what is stored and what is here have parted.
     failed: bool,
 }
@@ -77,7 +80,8 @@ impl DurableEngine {
     pub fn new(mut engine: Engine) -> Self {
         engine.device.nothing_is_saved();
         engine.rooms.values_mut().for_each(RoomGroup::nothing_is_saved);
-        Self { engine, batch: Batch::default(), rooms: BTreeSet::new(), failed: false }
+        let (rooms, wanted) = (BTreeSet::new(), BTreeMap::new());
+        Self { engine, batch: Batch::default(), rooms, wanted, failed: false }
     }
 
     /// Does something with the engine: `durable.run(|engine| engine.encrypt(room_id, data))`. To make a key package is
@@ -117,12 +121,14 @@ impl DurableEngine {
         let mut identity: Option<Value> = None;
         let mut keys: BTreeMap<StoreKey, Vec<u8>> = BTreeMap::new();
         let mut parts: BTreeMap<String, Parts> = BTreeMap::new();
+        let mut wanted: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let mut stored = BTreeSet::new();
         for (key, mut value) in records {
             let content = open(&key, &value)?;
             match RecordKey::decode(&key).ok_or(SnapshotError::Damaged)? {
                 RecordKey::Device => identity = Some(Zeroizing::new(content.to_vec())),
                 RecordKey::Key(id) => drop(keys.insert(id, content.to_vec())),
+                RecordKey::Intent { room_id } => drop(wanted.insert(room_id.to_owned(), content.to_vec())),
                 RecordKey::Room { room_id, part } => {
                     parts.entry(room_id.to_owned()).or_default().insert(part, content)?;
                 }
@@ -138,13 +144,17 @@ impl DurableEngine {
             rooms.insert(room_id, group);
         }
         let saved = rooms.keys().cloned().collect();
-        let engine = Engine { device, rooms };
-        Ok(Self { engine, batch: Batch::after(stored), rooms: saved, failed: false })
+        let intents = wanted.iter().map(|(room_id, intent)| {
+            Ok::<_, SnapshotError>((room_id.clone(), Intent::from_saved(intent, device.suite())?))
+        });
+        let intents = intents.collect::<Result<_, _>>()?;
+        let engine = Engine { device, rooms, intents };
+        Ok(Self { engine, batch: Batch::after(stored), rooms: saved, wanted, failed: false })
     }
 
     /// Adds what changed to the batch.
     fn collect(&mut self) -> Result<(), LibraryFault> {
-        let Engine { device, rooms } = &mut self.engine;
+        let Engine { device, rooms, intents } = &mut self.engine;
         if !self.batch.has(&RecordKey::Device.encode()) {
             self.batch.put(RecordKey::Device.encode(), &device.saved_identity()?)?;
         }
@@ -164,6 +174,17 @@ impl DurableEngine {
             group.save(room_id, &mut self.batch)?;
             if !self.rooms.contains(room_id) {
                 self.rooms.insert(room_id.clone());
+            }
+        }
+        for room_id in self.wanted.keys().filter(|room_id| !intents.contains_key(*room_id)) {
+            self.batch.delete(RecordKey::Intent { room_id }.encode());
+        }
+        self.wanted.retain(|room_id, _| intents.contains_key(room_id));
+        for (room_id, intent) in intents {
+            let saved = intent.saved()?;
+            if self.wanted.get(room_id) != Some(&saved) {
+                self.batch.put(RecordKey::Intent { room_id }.encode(), &saved)?;
+                self.wanted.insert(room_id.clone(), saved);
             }
         }
         Ok(())

@@ -93,13 +93,16 @@ struct Pending {
     outbound: OutboundCommit,
     /// The commit without its frame, to recognise it in whatever frame it comes back.
     bytes: Vec<u8>,
+    /// Whether it removes somebody.
+    removes: bool,
 }
 
 impl Pending {
     fn new(outbound: OutboundCommit) -> Result<Self, LibraryFault> {
         let message: Framed<PublicMessageIn> =
             framing::read_own(&outbound.message).map_err(LibraryFault::encoding)?;
-        Ok(Self { outbound, bytes: message.bytes })
+        let removes = CommitView::read(&message).map_err(LibraryFault::encoding)?.removes();
+        Ok(Self { outbound, bytes: message.bytes, removes })
     }
 
     fn is(&self, message: &Framed<PublicMessageIn>) -> bool {
@@ -178,6 +181,11 @@ impl RoomGroup {
 
     pub(super) fn roster(&self) -> &Roster {
         &self.roster
+    }
+
+    /// Whether the pending commit is an external one that replaces a leaf of this device.
+    pub(super) fn is_resync(&self) -> bool {
+        !*self.joined && self.pending.as_ref().is_some_and(|pending| pending.removes)
     }
 
     pub(super) fn accept(&mut self, event_id: &str) -> Result<u64, Error> {

@@ -53,6 +53,8 @@ pub(super) enum RecordKey<'a> {
     Device,
     /// A key package of the device.
     Key(StoreKey),
+    /// What the device wants of a room's group.
+    Intent { room_id: &'a str },
     /// A part of a room's group.
     Room { room_id: &'a str, part: RoomPart },
 }
@@ -60,12 +62,14 @@ pub(super) enum RecordKey<'a> {
 const DEVICE: u8 = 0;
 const KEY: u8 = 1;
 const ROOM: u8 = 2;
+const INTENT: u8 = 3;
 
 impl<'a> RecordKey<'a> {
     pub(super) fn encode(&self) -> Vec<u8> {
         match self {
             Self::Device => vec![DEVICE],
             Self::Key((kind, key)) => [&[KEY, *kind as u8], &key[..]].concat(),
+            Self::Intent { room_id } => [&[INTENT], room_id.as_bytes()].concat(),
             Self::Room { room_id, part } => {
                 let mut bytes = room_prefix(room_id);
                 let (tag, number) = match part {
@@ -92,6 +96,7 @@ impl<'a> RecordKey<'a> {
                 // The kind's number is its encoding.
                 Some(Self::Key((decode(&[*kind]).ok()?, key.to_vec())))
             }
+            INTENT => Some(Self::Intent { room_id: core::str::from_utf8(rest).ok()? }),
             ROOM => {
                 let (len, rest) = rest.split_first_chunk()?;
                 let len = usize::try_from(u32::from_be_bytes(*len)).ok()?;

@@ -17,9 +17,11 @@ macro_rules! assert_error {
 
 mod damage;
 mod joining;
+mod keeping_up;
 mod messages;
 mod others_commits;
 mod own_commits;
+mod races;
 
 fn add(key_packages: impl IntoIterator<Item = KeyPackage>) -> Changes {
     Changes { add: key_packages.into_iter().collect(), ..Changes::default() }

@@ -4,8 +4,8 @@ use super::super::record::RoomPart;
 use super::*;
 use crate::testing::{ROOM, engine};
 use crate::{
-    CallerFault, Changes, Decrypted, Encrypted, Error, KeyPackage, KeyPackageUse, OutboundCommit, PeerFault,
-    Received,
+    CallerFault, Changes, Decrypted, Encrypted, Error, KeyPackage, KeyPackageUse, ListedCommit, Moot,
+    OutboundCommit, PeerFault, Received,
 };
 
 const OTHER_ROOM: &str = "!other:example.org";
@@ -283,7 +283,7 @@ fn a_commit_is_stored_with_its_tree_and_without_other_rooms() {
     let changed = |disk: &BTreeMap<Vec<u8>, Vec<u8>>| {
         disk.iter().filter(|(key, value)| before.get(*key) != Some(value)).count()
     };
-    assert_eq!(changed(&alice.disk), 1, "a commit that is pending is all that changed");
+    assert_eq!(changed(&alice.disk), 2, "a commit that is pending, and what for, are all that changed");
     alice.accepted("$3");
     assert_eq!(changed(&alice.disk), 5, "tree, epoch, pending, ratchets, event");
 }
@@ -498,4 +498,42 @@ proptest! {
         prop_assert!(bytes.starts_with(&room_prefix(&room_id)));
         prop_assert!(RecordKey::decode(&[&bytes[..], &[0]].concat()).is_none());
     }
+}
+
+/// What a device wants of a group outlives a restart between the commit and the news that it lost, and between the news
+/// and the next commit.
+#[test]
+fn a_race_that_is_lost_across_restarts_is_started_over() {
+    let (mut alice, mut bob) = pair();
+    let (mut carol, mut dave) = (Stored::new("carol"), Stored::new("dave"));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let both = vec![carol.key_package(), dave.key_package()];
+    let (carols, daves) = (carol.engine.address().clone(), dave.engine.address().clone());
+    let wins = alice.commit(Changes { add: vec![carol.key_package()], ..Changes::default() });
+    alice.accepted("$3");
+    bob.commit(Changes { add: both, ..Changes::default() });
+    assert!(matches!(bob.receive(&wins.message, "$3"), Received::Applied { lost_race: true, .. }));
+    assert!(bob.engine.engine.wants_rebase(ROOM));
+    let rebase = bob.run(|engine| engine.rebase(ROOM, None, now)).unwrap().unwrap();
+    assert_eq!(rebase.moot, [Moot::Added { address: carols }]);
+    assert_eq!(bob.engine.engine.pending_commit(ROOM), rebase.commit.as_ref());
+    bob.accepted("$4");
+    assert!(!bob.engine.engine.wants_rebase(ROOM));
+    assert!(!bob.disk.keys().any(|key| matches!(RecordKey::decode(key), Some(RecordKey::Intent { .. }))));
+    assert!(bob.engine.engine.members(ROOM).unwrap().iter().any(|member| member.address == daves));
+    // Of a group that was never entered there is the wish alone.
+    let group_state = &rebase.commit.as_ref().unwrap().public_group_state;
+    let mut erin = Stored::new("erin");
+    erin.run(|engine| engine.join_external(ROOM, group_state, "$4")).unwrap();
+    let next = bob.commit(update());
+    bob.accepted("$5");
+    assert!(matches!(erin.receive(&next.message, "$5"), Received::JoinLost));
+    assert!(erin.engine.engine.wants_rebase(ROOM));
+    let newest =
+        ListedCommit { event_id: "$5", message: &next.message, public_group_state: &next.public_group_state };
+    let rebase = erin.run(|engine| engine.rebase(ROOM, Some(&newest), now)).unwrap().unwrap();
+    let joins = rebase.commit.unwrap();
+    erin.accepted("$6");
+    bob.receive(&joins.message, "$6");
+    assert_eq!(bob.engine.engine.members(ROOM).unwrap(), erin.engine.engine.members(ROOM).unwrap());
 }
