@@ -1,15 +1,23 @@
 //! MLS beside membership: what the room makes of `m.mls.commit` (LM-04 §4).
 //!
 //! Rooms know users, MLS groups know devices. The checks here keep them in step: a commit is measured against the
-//! room's memberships before it enters the list (LM-04 §4.3, readings R27 and R28).
+//! room's memberships before it enters the list (LM-04 §4.3, readings R27 and R28). What has to be committed when
+//! memberships or devices change, and by whom, says [`Upkeep`]; a device encrypts with a [`Clearance`], so that nothing
+//! is sent while somebody could read it who should not (reading R36).
 
 mod commit;
 mod content;
+mod devices;
+mod sending;
+mod upkeep;
 
 use mimi_mls::{GroupTracker, Suite};
 
 pub use commit::StagedCommit;
 pub use content::{CommitContent, EncryptedContent, WelcomeMessage};
+pub use devices::{Devices, LeafOwner};
+pub use sending::{Clearance, Withheld};
+pub use upkeep::{Barred, BarredMember, RoomView, Turn, Upkeep};
 
 use crate::auth::Refusal;
 use crate::event::Event;
@@ -53,6 +61,15 @@ impl Encryption {
     pub fn epoch(&self) -> Option<u64> {
         match self {
             Self::Mls(group) => Some(group.tracker.as_ref().map_or(0, GroupTracker::epoch)),
+            Self::None | Self::Foreign(_) => None,
+        }
+    }
+
+    /// The cipher suite of the room's group. `None` in a room without encryption, or with a foreign one.
+    #[must_use]
+    pub fn suite(&self) -> Option<Suite> {
+        match self {
+            Self::Mls(group) => Some(group.suite),
             Self::None | Self::Foreign(_) => None,
         }
     }
