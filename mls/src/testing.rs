@@ -1,5 +1,7 @@
 //! What the unit tests share: rooms full of honest devices, and a member who keeps no rule.
 
+use std::cell::Cell;
+
 use openmls::ciphersuite::signature::SignContent;
 use openmls::credentials::{BasicCredential, Credential, CredentialWithKey, NewSignerBundle};
 use openmls::framing::{MlsMessageOut, ProcessedMessageContent, PublicMessageIn};
@@ -29,12 +31,68 @@ pub(crate) const SIGNATURE_LEN: usize = 2 + 64;
 /// The length of a confirmation tag or a membership tag with its length in front.
 pub(crate) const TAG_LEN: usize = 1 + 32;
 
+thread_local! {
+    /// The suite of the devices that a test on this thread makes.
+    static SUITE: Cell<Suite> = const { Cell::new(Suite::MANDATORY) };
+}
+
+/// While this lives, the devices made on this thread have another suite than the mandatory one.
+pub(crate) struct InSuite(Suite);
+
+impl Drop for InSuite {
+    fn drop(&mut self) {
+        SUITE.set(self.0);
+    }
+}
+
+pub(crate) fn in_suite(suite: Suite) -> InSuite {
+    InSuite(SUITE.replace(suite))
+}
+
+/// The suite that the test is about.
+pub(crate) fn suite() -> Suite {
+    SUITE.get()
+}
+
+/// Repeats tests, which run for the mandatory suite as they stand, for the others.
+macro_rules! in_other_suites {
+    ($($test:ident),* $(,)?) => {
+        mod in_other_suites {
+            $(
+                mod $test {
+                    use $crate::Suite;
+                    use $crate::testing::in_suite;
+
+                    #[test]
+                    fn p256() {
+                        let _suite = in_suite(Suite::DhKemP256Aes128GcmSha256P256);
+                        super::super::$test();
+                    }
+
+                    #[test]
+                    fn chacha20() {
+                        let _suite = in_suite(Suite::DhKemX25519ChaCha20Poly1305Sha256Ed25519);
+                        super::super::$test();
+                    }
+
+                    #[test]
+                    fn post_quantum() {
+                        let _suite = in_suite(Suite::MlKem768X25519Aes128GcmSha256Ed25519);
+                        super::super::$test();
+                    }
+                }
+            )*
+        }
+    };
+}
+pub(crate) use in_other_suites;
+
 pub(crate) fn address(user: &str, device: &str) -> DeviceAddress {
     DeviceAddress::new(format!("@{user}:example.org"), device).unwrap()
 }
 
 pub(crate) fn device(user: &str, device: &str) -> Device {
-    Device::generate(format!("@{user}:example.org"), device, Suite::MANDATORY).unwrap()
+    Device::generate(format!("@{user}:example.org"), device, suite()).unwrap()
 }
 
 pub(crate) fn engine(user: &str, device_id: &str) -> Engine {

@@ -3,7 +3,7 @@ use openmls::prelude::LeafNodeIndex;
 
 use super::*;
 use crate::framing::{CommitView, FramingError, MAX_WELCOME_LEN, MessageKind};
-use crate::testing::{ROOM, Rogue, TAG_LEN, address, engine, key_package, unframed};
+use crate::testing::{ROOM, Rogue, TAG_LEN, address, engine, in_other_suites, key_package, suite, unframed};
 use crate::{DeviceAddress, KeyPackage, KeyPackageUse, Lifetime, Suite};
 
 macro_rules! assert_error {
@@ -55,7 +55,7 @@ fn pair() -> (Engine, Engine) {
 
 fn says(from: &mut Engine, to: &mut Engine, text: &str) {
     let sent = from.encrypt(ROOM, text.as_bytes()).unwrap();
-    assert_eq!(sent.algorithm, Suite::MANDATORY.room_algorithm());
+    assert_eq!(sent.algorithm, suite().room_algorithm());
     let received = to.decrypt(ROOM, &sent.ciphertext).unwrap();
     let expected = Decrypted::Message {
         sender: from.device().address().clone(),

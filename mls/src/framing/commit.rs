@@ -113,12 +113,11 @@ impl CommitView {
                 }
             }
         }
-        // OpenMLS takes an output of the KEM that is none for a failure of its own. In all present suites such an output
-        // is a public key.
+        // OpenMLS takes an output of the KEM that is none for a failure of its own.
         let usable = |init: &ExternalInitProposal| {
             let encoded = init.tls_serialize_detached().ok()?;
             let kem_output = VLBytes::tls_deserialize_exact(&encoded).ok()?;
-            Some(suite.can_encrypt_to(kem_output.as_slice()))
+            Some(suite.is_kem_output(kem_output.as_slice()))
         };
         if inits.first().is_some_and(|init| usable(init) != Some(true)) {
             return Err(PeerFault::UnusableExternalInit);

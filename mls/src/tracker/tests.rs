@@ -30,6 +30,9 @@ mod later_commits;
 
 const SUITE: Suite = Suite::MANDATORY;
 
+/// Another one with the same kinds of keys.
+const OTHER_SUITE: Suite = Suite::DhKemX25519ChaCha20Poly1305Sha256Ed25519;
+
 /// A room with Alice's device in its group, in epoch 1.
 fn room() -> (Rogue, GroupTracker) {
     let mut alice = Rogue::new("alice", "A");

@@ -30,11 +30,12 @@ fn the_object_has_the_shape_of_the_draft() {
         assert_eq!(value["user_id"], "@alice:example.org");
         assert_eq!(value["device_id"], "ABC");
         assert_eq!(value["algorithms"], json!([suite.room_algorithm()]));
-        let key = value["keys"][key_id()].as_str().unwrap();
+        let key_id = format!("{}:ABC", suite.credential_key_algorithm());
+        let key = value["keys"][&key_id].as_str().unwrap();
         assert!(!key.ends_with('='));
         let credential = DeviceCredential::decode(&BASE64.decode(key).unwrap()).unwrap();
         assert_eq!(credential, *device.credential());
-        assert!(value["signatures"]["@alice:example.org"][key_id()].is_string());
+        assert!(value["signatures"]["@alice:example.org"][&key_id].is_string());
 
         let verified = object.verify().unwrap();
         assert_eq!(verified.address(), device.address());

@@ -237,3 +237,13 @@ fn a_leaf_may_be_older_than_the_lifetime_of_its_key_package() {
     assert_eq!(bob.members(ROOM).unwrap().len(), 3);
     says(&mut carol, &mut bob, "hello");
 }
+
+in_other_suites! {
+    a_welcome_says_who_made_it,
+    a_key_package_is_used_once,
+    a_bad_welcome_does_not_use_up_the_key_package,
+    a_welcome_is_a_welcome,
+    a_device_joins_on_its_own,
+    a_join_may_be_refused_or_lose_the_race,
+    who_lost_the_group_takes_its_own_place_again,
+}

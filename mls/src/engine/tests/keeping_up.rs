@@ -373,3 +373,22 @@ fn what_is_wanted_can_be_given_up() {
     bob.refused(ROOM).unwrap();
     assert!(!bob.wants_rebase(ROOM));
 }
+
+in_other_suites! {
+    a_list_is_followed_to_its_end,
+    an_own_commit_in_the_list_is_accepted_and_nothing_is_wanted_any_more,
+    a_gap_halts_until_it_is_filled,
+    a_commit_that_cannot_be_followed_is_the_end,
+    whoever_has_nothing_to_do_with_a_room_cannot_catch_up,
+    what_the_winner_did_is_left_out,
+    nothing_is_left_if_the_winner_did_it_all,
+    nobody_can_refresh_a_leaf_but_its_owner,
+    a_device_that_is_replaced_is_not_removed_or_added_again,
+    who_takes_the_place_of_its_own_leaf_is_still_to_be_removed,
+    a_device_that_is_removed_wants_nothing_any_more,
+    nobody_is_added_with_a_key_package_that_has_expired_in_the_meantime,
+    a_join_that_lost_is_tried_again_from_the_new_state,
+    a_join_needs_the_new_state_to_be_tried_again,
+    who_is_added_while_joining_waits_for_the_welcome,
+    what_is_wanted_can_be_given_up,
+}

@@ -145,3 +145,15 @@ fn debug_output_has_no_secrets() {
     };
     assert!(!format!("{message:?}").contains("115, 101"));
 }
+
+in_other_suites! {
+    own_messages_cannot_be_decrypted,
+    a_message_is_decrypted_once_and_in_any_order,
+    a_message_that_comes_far_too_late_is_lost,
+    messages_of_two_epochs_back_can_be_decrypted,
+    the_sender_of_an_old_message_may_have_left,
+    messages_of_before_one_came_are_not_for_one,
+    what_is_no_message_of_the_group_is_refused,
+    forgetting_is_complete,
+    debug_output_has_no_secrets,
+}

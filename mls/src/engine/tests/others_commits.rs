@@ -149,3 +149,11 @@ fn the_sender_in_a_view_is_the_leaf() {
     let view = CommitView::read(&framing::read(&commit.message).unwrap()).unwrap();
     assert_eq!(view.sender, Sender::Member(LeafNodeIndex::new(1)));
 }
+
+in_other_suites! {
+    the_first_accepted_commit_wins,
+    a_bad_commit_leaves_the_pending_one_alone,
+    who_is_removed_forgets_the_group,
+    a_commit_must_be_one_of_this_group_and_epoch,
+    the_sender_in_a_view_is_the_leaf,
+}

@@ -42,7 +42,7 @@ fn adding_alone_needs_no_path_and_everything_else_does() {
     assert!(!has_path(&commit));
     let welcome = commit.welcome.unwrap();
     assert_eq!(welcome.to, [address("bob", "B")]);
-    assert_eq!(welcome.algorithm, Suite::MANDATORY.welcome_algorithm());
+    assert_eq!(welcome.algorithm, suite().welcome_algorithm());
     alice.accepted(ROOM, "$2").unwrap();
     bob.join(&welcome.message, "$2").unwrap();
     same_group(&[&alice, &bob]);
@@ -200,4 +200,15 @@ fn a_commit_that_was_given_up_cannot_be_taken_back() {
     let received = alice.receive_commit(ROOM, &commit.message, "$3").unwrap();
     assert!(matches!(received, Received::Applied { lost_race: false, .. }));
     assert_eq!(alice.members(ROOM).unwrap().len(), 3);
+}
+
+in_other_suites! {
+    each_commit_names_the_one_before,
+    adding_alone_needs_no_path_and_everything_else_does,
+    a_device_is_replaced_by_one_commit,
+    only_one_commit_is_pending,
+    an_event_makes_one_epoch,
+    an_own_commit_is_recognised_when_it_comes_back,
+    an_own_commit_that_was_changed_on_the_way_is_refused,
+    a_commit_that_was_given_up_cannot_be_taken_back,
 }

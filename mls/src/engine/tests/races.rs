@@ -58,7 +58,7 @@ impl World {
         engines[0].create(ROOM).unwrap();
         let first = engines[0].commit(ROOM, update()).unwrap();
         let (hub, change) =
-            GroupTracker::start(ROOM, Suite::MANDATORY, &first.message, &first.public_group_state).unwrap();
+            GroupTracker::start(ROOM, suite(), &first.message, &first.public_group_state).unwrap();
         engines[0].accepted(ROOM, "$1").unwrap();
         Self {
             engines,
@@ -244,7 +244,7 @@ fn run(ops: &[Op]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn everybody_ends_in_one_group_and_gets_what_is_not_moot(ops in prop::collection::vec(op(), 1..60)) {
@@ -268,4 +268,9 @@ fn two_joiners_and_two_members_at_once() {
         Op::Submit { who: 1 },
         Op::Submit { who: 0 },
     ]);
+}
+
+in_other_suites! {
+    everybody_ends_in_one_group_and_gets_what_is_not_moot,
+    two_joiners_and_two_members_at_once,
 }

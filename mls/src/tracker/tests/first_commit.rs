@@ -84,7 +84,7 @@ fn the_first_commit_must_fit_the_room_and_the_group_state() {
     assert_fault!(start(&elsewhere.message, &first.group_info), PeerFault::WrongGroup { got } if got == b"!other:example.org");
     assert_fault!(start(&first.message, &elsewhere.group_info), PeerFault::WrongGroup { .. });
 
-    other.create_with(ROOM.as_bytes(), Suite::ALL[1], openmls::group::PURE_PLAINTEXT_WIRE_FORMAT_POLICY);
+    other.create_with(ROOM.as_bytes(), OTHER_SUITE, openmls::group::PURE_PLAINTEXT_WIRE_FORMAT_POLICY);
     let suite3 = other.update();
     assert_fault!(
         start(&first.message, &suite3.group_info),
@@ -95,13 +95,12 @@ fn the_first_commit_must_fit_the_room_and_the_group_state() {
 #[test]
 fn the_other_suite_is_tracked_as_well() {
     let mut alice = Rogue::new("alice", "A");
-    alice.create_with(ROOM.as_bytes(), Suite::ALL[1], openmls::group::PURE_PLAINTEXT_WIRE_FORMAT_POLICY);
+    alice.create_with(ROOM.as_bytes(), OTHER_SUITE, openmls::group::PURE_PLAINTEXT_WIRE_FORMAT_POLICY);
     let event = alice.update();
     alice.merge();
-    let (mut tracker, _) =
-        GroupTracker::start(ROOM, Suite::ALL[1], &event.message, &event.group_info).unwrap();
+    let (mut tracker, _) = GroupTracker::start(ROOM, OTHER_SUITE, &event.message, &event.group_info).unwrap();
     apply(&mut tracker, &alice.update());
-    assert_eq!(tracker.suite(), Suite::ALL[1]);
+    assert_eq!(tracker.suite(), OTHER_SUITE);
 }
 
 #[test]

@@ -429,7 +429,7 @@ fn expired_key_packages_are_not_added() {
 #[test]
 fn key_packages_of_another_suite_are_not_added() {
     let (mut alice, tracker) = room();
-    let bob = crate::Device::generate("@bob:example.org", "B", Suite::ALL[1]).unwrap();
+    let bob = crate::Device::generate("@bob:example.org", "B", OTHER_SUITE).unwrap();
     let other = crate::KeyPackage::generate(&bob, crate::KeyPackageUse::OneTime).unwrap();
     assert_fault!(
         refused_event(&tracker, &adding(&mut alice, &other)),
