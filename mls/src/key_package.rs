@@ -1,5 +1,7 @@
 //! Key packages: what a device publishes so that others can add it to groups (LM-04 §4.4).
 
+mod stock;
+
 use core::fmt;
 
 use openmls::framing::MlsMessageOut;
@@ -12,6 +14,7 @@ use openmls_rust_crypto::RustCrypto;
 use thiserror::Error;
 use tls_codec::{Deserialize as _, Serialize as _, VLBytes};
 
+pub use self::stock::Stock;
 use crate::credential::{CredentialError, DeviceAddress, DeviceCredential};
 use crate::device::Device;
 use crate::error::{CommitError, LibraryFault, PeerFault, Source};

@@ -109,7 +109,7 @@ pub use self::error::{
     CallerFault, CommitError, Error, GroupStatePart, LibraryFault, PeerFault, Signed, Source,
 };
 pub use self::key_package::{
-    KeyPackage, KeyPackageError, KeyPackageUse, Lifetime, MAX_LIFETIME_SECS, UnverifiedKeyPackage,
+    KeyPackage, KeyPackageError, KeyPackageUse, Lifetime, MAX_LIFETIME_SECS, Stock, UnverifiedKeyPackage,
 };
 pub use self::roster::Member;
 pub use self::snapshot::SnapshotError;

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::Rule;
+use crate::encryption::LeafOwner;
 use crate::id::{EventId, ServerName, UserId};
 use crate::signing::SignatureError;
 
@@ -156,6 +157,13 @@ pub enum Because {
         /// The membership of its user.
         is: Membership,
     },
+    /// A leaf that is not of the device it names.
+    Leaf {
+        /// The device.
+        device: String,
+        /// What is wrong with it.
+        owner: LeafOwner,
+    },
     /// What the MLS engine says.
     Mls(String),
     /// A size, in bytes.
@@ -229,6 +237,7 @@ impl fmt::Display for Because {
             Self::Device { user, device, is } => {
                 write!(f, "the device {device:?} of {user}, whose membership is {is}")
             }
+            Self::Leaf { device, owner } => write!(f, "the leaf of device {device}: {owner}"),
             Self::Mls(detail) => f.write_str(detail),
             Self::Size { bytes, limit } => write!(f, "it would have {bytes} bytes; {limit} are allowed"),
             Self::Event(id) => write!(f, "because of {id}"),

@@ -1,29 +1,67 @@
 //! Commits against memberships (LM-04 §4.3, reading R28).
 
 use mimi_mls::{
-    Change, CommitError, DeviceAddress, GroupTracker, KeyPackageError, PeerFault, StagedChange, Suite,
+    Change, CommitError, DeviceAddress, GroupTracker, KeyPackageError, Member, PeerFault, StagedChange, Suite,
 };
 
-use super::CommitContent;
+use super::{CommitContent, Devices, LeafOwner};
 use crate::auth::{Because, Membership, MlsRule, Refusal};
 use crate::event::Event;
-use crate::id::UserId;
+use crate::id::{DeviceId, UserId};
 use crate::room::Room;
 
 /// A commit that fits the group and the room, not yet taken into the group.
 #[derive(Debug)]
-pub struct StagedCommit(Staged);
+pub struct StagedCommit {
+    suite: Suite,
+    staged: Staged,
+}
 
 #[derive(Debug)]
 enum Staged {
-    First(Box<GroupTracker>),
+    First(Box<(GroupTracker, Change)>),
     Later(Box<StagedChange>),
 }
 
 impl StagedCommit {
+    /// What the commit does to the group.
+    #[must_use]
+    pub fn change(&self) -> &Change {
+        match &self.staged {
+            Staged::First(first) => &first.1,
+            Staged::Later(staged) => staged.change(),
+        }
+    }
+
+    /// The leaves that are new with this commit: of the devices that come in, and of a committer with a new signature
+    /// key.
+    pub fn new_leaves(&self) -> impl Iterator<Item = &Member> {
+        let change = self.change();
+        change.added.iter().chain(change.new_signature_key.then_some(&change.committer))
+    }
+
+    /// Checks that the new leaves are of the devices they name, as far as these are known (LM-04 §4.1). A hub does that
+    /// before it seals the event. A participant does not: what it knows of devices is not what the hub knew, and both
+    /// have to come to the same group.
+    ///
+    /// # Errors
+    /// [`MlsRule::Credential`], with the leaf and what is wrong with it.
+    pub fn check_devices(&self, devices: &Devices) -> Result<(), Refusal> {
+        for leaf in self.new_leaves() {
+            match devices.owner(self.suite, leaf) {
+                LeafOwner::Owned | LeafOwner::Unknown => {}
+                owner => {
+                    let because = Because::Leaf { device: leaf.address.to_string(), owner };
+                    return Err(Refusal::new(MlsRule::Credential, because));
+                }
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn merge_into(self, tracker: &mut Option<GroupTracker>) {
-        match (self.0, tracker) {
-            (Staged::First(first), slot) => *slot = Some(*first),
+        match (self.staged, tracker) {
+            (Staged::First(first), slot) => *slot = Some(first.0),
             (Staged::Later(change), Some(tracker)) => {
                 // The room hands over only commits staged against this very tracker, one at a time.
                 let merged = tracker.merge(*change);
@@ -60,7 +98,7 @@ pub(super) fn stage(
             if change.epoch == FIRST_EPOCH {
                 check_added(&change, room)?;
             }
-            Ok(StagedCommit(Staged::First(Box::new(tracker))))
+            Ok(StagedCommit { suite, staged: Staged::First(Box::new((tracker, change))) })
         }
         Some(tracker) => {
             let staged = tracker
@@ -69,7 +107,7 @@ pub(super) fn stage(
             check_committer(staged.change(), event)?;
             check_added(staged.change(), room)?;
             check_removed(staged.change(), room)?;
-            Ok(StagedCommit(Staged::Later(Box::new(staged))))
+            Ok(StagedCommit { suite, staged: Staged::Later(Box::new(staged)) })
         }
     }
 }
@@ -97,6 +135,12 @@ fn check_added(change: &Change, room: &Room) -> Result<(), Refusal> {
         UserId::parse(user)
             .is_ok_and(|user| room.is_world_readable() || room.membership(&user) == Membership::Join)
     };
+    for member in &change.added {
+        // Nobody could ask for such a device, or send it anything.
+        if DeviceId::parse(member.address.device_id()).is_err() {
+            return Err(Refusal::new(MlsRule::Credential, device(&member.address, room)));
+        }
+    }
     match change.added.iter().find(|member| !may_come(member.address.user_id())) {
         Some(member) => Err(Refusal::new(MlsRule::AddedNotJoined, device(&member.address, room))),
         None => Ok(()),

@@ -1,6 +1,7 @@
 //! What somebody knows of users' devices (LM-04 §4.1, §12.10.1).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use mimi_mls::{DeviceAddress, DeviceObject, Member, Suite, VerifiedDevice};
 use serde_json::Value;
@@ -44,6 +45,19 @@ pub enum LeafOwner {
     Removed,
     /// Nothing is known of the device: its user's server has to be asked.
     Unknown,
+}
+
+impl fmt::Display for LeafOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Owned => "it is the device's",
+            Self::OtherKey => "the device has published another key",
+            Self::OtherSuite => "the device does not support the room's algorithm",
+            Self::Invalid => "the device's object is not valid",
+            Self::Removed => "there is no such device any more",
+            Self::Unknown => "nothing is known of the device",
+        })
+    }
 }
 
 impl Devices {

@@ -1,8 +1,11 @@
-use mimi_mls::{Changes, Device, DeviceAddress, Engine, KeyPackage, KeyPackageUse, OutboundCommit, Suite};
+use mimi_mls::{
+    CallerFault, Changes, Device, DeviceAddress, Engine, Error, KeyPackage, KeyPackageUse, OutboundCommit,
+    PeerFault, Suite,
+};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::auth::MlsRule;
+use crate::auth::{Because, MlsRule};
 use crate::event::RoomEvent;
 use crate::id::EventId;
 use crate::room::Effect;
@@ -283,4 +286,87 @@ fn a_group_comes_back_from_its_snapshot() {
     assert_eq!((room.epoch(), room.members().len()), (Some(2), 2));
     room.add(&engine(BOB, "B2")).unwrap();
     assert_eq!(room.epoch(), Some(3));
+}
+
+#[test]
+fn every_suite_has_its_rooms_and_a_device_of_another_is_refused() {
+    for &suite in Suite::ALL {
+        let mut hub = TestHub::new(json!({"encryption": {"algorithm": suite.room_algorithm()}})).public();
+        hub.member(BOB, BOB, "join").unwrap();
+        assert_eq!(hub.hub.room().encryption().suite(), Some(suite));
+        let room = hub.hub.room().id().to_string();
+        let device = |user, id, suite| Engine::new(Device::generate(user, id, suite).unwrap());
+        let other = Suite::ALL.iter().copied().find(|other| *other != suite).unwrap();
+
+        // The group has to be of the suite that the room was made for.
+        let mut wrong = device(ALICE, "W", other);
+        wrong.create(&room).unwrap();
+        let commit = wrong.commit(&room, Changes { update: true, ..Changes::default() }).unwrap();
+        refused_by(hub.event(ALICE, "m.mls.commit", None, content(&commit)), MlsRule::OtherSuite);
+
+        let mut alice = device(ALICE, "A", suite);
+        alice.create(&room).unwrap();
+        let first = alice.commit(&room, Changes { update: true, ..Changes::default() }).unwrap();
+        let event = hub.event(ALICE, "m.mls.commit", None, content(&first)).unwrap();
+        alice.accepted(&room, event.id().as_str()).unwrap();
+
+        // A device of another suite can neither be added nor join on its own.
+        let mut bob = device(BOB, "B", other);
+        let packages = vec![key_package(&bob)];
+        assert!(matches!(
+            alice.commit(&room, Changes { add: packages, ..Changes::default() }),
+            Err(Error::Caller(CallerFault::SuiteMismatch { expected, got })) if (expected, got) == (suite, other)
+        ));
+        assert!(matches!(
+            bob.join_external(&room, &first.public_group_state, event.id().as_str()),
+            Err(Error::Peer(PeerFault::WrongSuite { expected, got })) if (expected, got) == (other, suite.code())
+        ));
+        // One that has the suite can.
+        let mut bob = device(BOB, "B", suite);
+        let join = bob.join_external(&room, &first.public_group_state, event.id().as_str()).unwrap();
+        let event = hub.event(BOB, "m.mls.commit", None, content(&join)).unwrap();
+        bob.accepted(&room, event.id().as_str()).unwrap();
+        alice.receive_commit(&room, &join.message, event.id().as_str()).unwrap();
+        let sent = bob.encrypt(&room, b"hello").unwrap();
+        assert_eq!(sent.algorithm, suite.room_algorithm());
+        assert!(alice.decrypt(&room, &sent.ciphertext).is_ok());
+        assert!(bob.device().object().unwrap().verify().unwrap().supports(suite));
+    }
+}
+
+#[test]
+fn a_hub_refuses_leaves_that_are_not_of_the_device_they_name() {
+    let mut room = Encrypted::new();
+    let bob = engine(BOB, "B");
+    let commit = room
+        .alice
+        .commit(&room.room.clone(), Changes { add: vec![key_package(&bob)], ..Changes::default() })
+        .unwrap();
+    let proposal = |room: &Encrypted| {
+        let draft = room.hub.draft(ALICE, "m.mls.commit", None, content(&commit));
+        crate::hub::Proposal::of_own(draft, &room.hub.version).unwrap()
+    };
+    let authorised = room.hub.hub.authorise(proposal(&room)).unwrap();
+    let staged = authorised.commit().unwrap();
+    assert_eq!(staged.change().epoch, 2);
+    assert!(staged.new_leaves().map(|leaf| &leaf.address).eq([bob.device().address()]));
+    let mut devices = Devices::new();
+    staged.check_devices(&devices).unwrap();
+    let address = address(BOB, "B");
+    let object = |engine: &Engine| engine.device().object().unwrap();
+    devices.learn(&address, &object(&bob));
+    staged.check_devices(&devices).unwrap();
+    devices.learn(&address, &object(&engine(BOB, "B")));
+    let refusal = staged.check_devices(&devices).unwrap_err();
+    assert_eq!(refusal.because, Because::Leaf { device: address.to_string(), owner: LeafOwner::OtherKey });
+    refused_by(Err::<(), _>(refusal), MlsRule::Credential);
+    devices.learn_absent(&address);
+    refused_by(staged.check_devices(&devices), MlsRule::Credential);
+}
+
+#[test]
+fn a_device_needs_an_id_that_is_one() {
+    let mut room = Encrypted::new();
+    refused_by(room.add(&engine(BOB, "not an id")), MlsRule::Credential);
+    room.add(&engine(BOB, "AN_ID")).unwrap();
 }

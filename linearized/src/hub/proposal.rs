@@ -90,4 +90,11 @@ impl Authorised {
     pub fn allowed_by(&self) -> AuthRule {
         self.allowed_by
     }
+
+    /// What it does to the room's MLS group, if it is a commit. The hub looks up the devices of the
+    /// [new leaves](StagedCommit::new_leaves) that it knows, and [checks](StagedCommit::check_devices) them.
+    #[must_use]
+    pub fn commit(&self) -> Option<&StagedCommit> {
+        self.commit.as_ref()
+    }
 }

@@ -3,7 +3,9 @@ use openmls_basic_credential::SignatureKeyPair;
 
 use super::*;
 use crate::framing::MessageKind;
-use crate::testing::{Rogue, address, bytes, credential, device, forge_key_package, unframed};
+use crate::testing::{
+    Rogue, address, bytes, credential, device, forge_key_package, mls_key_package, unframed,
+};
 
 fn read(key_package: &KeyPackage) -> Result<KeyPackage, KeyPackageError> {
     KeyPackage::read(key_package.message(), Suite::MANDATORY)
@@ -140,4 +142,44 @@ fn keys_nobody_can_encrypt_to_are_refused() {
     forge(None, Some(sound)).unwrap();
     assert!(matches!(forge(Some([0; 32]), None), Err(KeyPackageError::UnusableKey)));
     assert!(matches!(forge(None, Some([0; 32])), Err(KeyPackageError::UnusableKey)));
+}
+
+#[test]
+fn a_key_package_is_held_against_the_time_it_is_used_at() {
+    let device = device("alice", "A");
+    let with = |not_before, not_after| {
+        let lifetime = Lifetime { not_before, not_after };
+        KeyPackage::generate_with_lifetime(&device, KeyPackageUse::OneTime, lifetime).unwrap()
+    };
+    let package = with(100, 200);
+    assert!(matches!(
+        package.check_lifetime(99),
+        Err(KeyPackageError::NotYetValid { not_before: 100, now: 99 })
+    ));
+    assert!(package.check_lifetime(100).is_ok());
+    assert!(package.check_lifetime(199).is_ok());
+    assert!(matches!(
+        package.check_lifetime(200),
+        Err(KeyPackageError::Expired { not_after: 200, now: 200 })
+    ));
+    // A year, as some stacks make them, is accepted; what never ends is not, nor what ends before it begins.
+    let year = 365 * 24 * 60 * 60;
+    assert!(with(100, 100 + year).check_lifetime(101).is_ok());
+    assert!(matches!(
+        with(100, u64::MAX).check_lifetime(101),
+        Err(KeyPackageError::LifetimeTooLong { seconds }) if seconds == u64::MAX - 100
+    ));
+    assert!(with(0, MAX_LIFETIME_SECS).check_lifetime(1).is_ok());
+    assert!(with(0, MAX_LIFETIME_SECS + 1).check_lifetime(1).is_err());
+    assert!(with(200, 100).check_lifetime(150).is_err());
+}
+
+#[test]
+fn what_has_an_extension_of_last_resort_lists_it_among_its_capabilities() {
+    let device = device("alice", "A");
+    for uses in [KeyPackageUse::OneTime, KeyPackageUse::LastResort] {
+        let made = mls_key_package(KeyPackage::generate(&device, uses).unwrap().message());
+        let capabilities = made.leaf_node().capabilities();
+        assert!(capabilities.extensions().contains(&openmls::extensions::ExtensionType::LastResort));
+    }
 }

@@ -104,16 +104,11 @@ impl Node {
         Ok(self.store.deliver(vec![item]).await?)
     }
 
-    /// Tells every local user who shares a room with the sender of new, changed and removed devices. Objects that do
-    /// not verify, or are another user's, are left out (LM-04 §4.1).
+    /// Tells every local user who shares a room with the sender of new, changed and removed devices. What is no object of
+    /// one of the sender's devices is left out. A device whose object does not verify is told as removed: it may not be
+    /// in any group (LM-04 §4.1).
     async fn receive_update(&self, sender: &UserId, mut content: Object) -> Result<(), RoomError> {
-        if let Some(Value::Array(changed)) = content.get_mut("changed") {
-            changed.retain(|object| {
-                DeviceObject::parse(object.clone()).is_ok_and(|object| {
-                    object.address().user_id() == sender.as_str() && object.verify().is_ok()
-                })
-            });
-        }
+        leave_out_invalid(sender, &mut content);
         let item = update_item(sender, &content);
         let mut users = BTreeSet::new();
         self.for_rooms_of(sender, |room| {
@@ -131,6 +126,32 @@ impl Node {
     }
 }
 
+fn leave_out_invalid(sender: &UserId, content: &mut Object) {
+    let Some(Value::Array(changed)) = content.get_mut("changed") else { return };
+    let mut invalid = Vec::new();
+    changed.retain(|object| {
+        let text = |field: &str| object.get(field).and_then(Value::as_str);
+        if text("user_id") != Some(sender.as_str()) {
+            return false;
+        }
+        let valid = DeviceObject::parse(object.clone()).is_ok_and(|object| object.verify().is_ok());
+        if !valid {
+            invalid.extend(text("device_id").map(Value::from));
+        }
+        valid
+    });
+    if invalid.is_empty() {
+        return;
+    }
+    match content.entry("removed").or_insert_with(|| json!([])) {
+        Value::Array(removed) => {
+            invalid.retain(|device| !removed.contains(device));
+            removed.extend(invalid);
+        }
+        removed => *removed = Value::Array(invalid),
+    }
+}
+
 fn parse_to_device(mut content: Object) -> Option<ToDevice> {
     let text = |field: &str| content.get(field).and_then(Value::as_str);
     let target = UserId::parse(text("target")?).ok()?;
@@ -139,5 +160,42 @@ fn parse_to_device(mut content: Object) -> Option<ToDevice> {
     match content.remove("message")? {
         Value::Object(message) => Some(ToDevice { target, target_device, message_type, message }),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mimi_mls::{Device, Suite};
+
+    use super::*;
+
+    #[test]
+    fn an_invalid_device_is_told_as_removed() {
+        let sender = UserId::parse("@bob:b.example").unwrap();
+        let object = |user: &str, device: &str| {
+            Device::generate(user, device, Suite::MANDATORY).unwrap().object().unwrap().into_value()
+        };
+        let good = object("@bob:b.example", "GOOD");
+        let mut bad = object("@bob:b.example", "BAD");
+        bad["signatures"] = json!({});
+        let mut not_even_one = json!({"user_id": "@bob:b.example", "device_id": "ODD"});
+        let other = object("@carol:b.example", "C");
+        let mut of_other = other.clone();
+        of_other["signatures"] = json!({});
+        let changed = json!([good, bad, not_even_one, other, of_other, 7]);
+        for (removed, expected) in [
+            (json!(["OLD", "BAD"]), json!(["OLD", "BAD", "ODD"])),
+            (json!([]), json!(["BAD", "ODD"])),
+            (json!("no list"), json!(["BAD", "ODD"])),
+        ] {
+            let mut content = json!({"changed": changed, "removed": removed}).as_object().unwrap().clone();
+            leave_out_invalid(&sender, &mut content);
+            assert_eq!(content["changed"], json!([good]));
+            assert_eq!(content["removed"], expected);
+        }
+        not_even_one["device_id"] = json!(1);
+        let mut content = json!({"changed": [not_even_one]}).as_object().unwrap().clone();
+        leave_out_invalid(&sender, &mut content);
+        assert_eq!(Value::Object(content), json!({"changed": []}));
     }
 }

@@ -52,6 +52,10 @@ impl Node {
             if package.address() != object.address() {
                 return Err(bad("a key package is another device's".to_owned()));
             }
+            // Only a key package that says so itself may be used again (LM-04 §12.10.3).
+            if offered.last_resort && !package.is_last_resort() {
+                return Err(bad("a key package that is not of last resort is offered as one".to_owned()));
+            }
             Ok(NewKeyPackage {
                 algorithm: package.suite().key_package_algorithm().to_owned(),
                 key: offered.key.clone(),

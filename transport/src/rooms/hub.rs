@@ -33,7 +33,11 @@ impl Node {
             return Ok(Accepted::Already(id));
         }
         let version = Arc::clone(hub.room().version());
-        let sealed = hub.authorise(proposal)?.seal(&self.name, &self.key, &version, 0)?;
+        let authorised = hub.authorise(proposal)?;
+        if let Some(commit) = authorised.commit() {
+            self.check_devices(commit).await?;
+        }
+        let sealed = authorised.seal(&self.name, &self.key, &version, 0)?;
         Ok(Accepted::Now(self.append(hub, sealed, from).await?))
     }
 
