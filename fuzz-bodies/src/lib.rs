@@ -8,11 +8,13 @@
 
 mod documents;
 mod events;
+mod groups;
 mod mls;
 mod room;
 
 pub use documents::{base64, canonical_json, identifiers, key_response, strict_json, x_matrix};
 pub use events::{lpdu, pdu};
+pub use groups::{mls_engine, mls_key_package, mls_tracker};
 pub use mls::{commit_content, mls_framing};
 pub use room::authorise_apply;
 
@@ -38,6 +40,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "lpdu", body: lpdu, seeds: events::lpdu_seeds },
     Target { name: "pdu", body: pdu, seeds: events::pdu_seeds },
     Target { name: "mls_framing", body: mls_framing, seeds: mls::framing_seeds },
+    Target { name: "mls_engine", body: mls_engine, seeds: groups::engine_seeds },
+    Target { name: "mls_tracker", body: mls_tracker, seeds: groups::tracker_seeds },
+    Target { name: "mls_key_package", body: mls_key_package, seeds: groups::key_package_seeds },
     Target { name: "commit_content", body: commit_content, seeds: mls::content_seeds },
     Target { name: "authorise_apply", body: authorise_apply, seeds: room::seeds },
 ];

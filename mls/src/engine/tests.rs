@@ -15,6 +15,7 @@ macro_rules! assert_error {
     };
 }
 
+mod bad_input;
 mod damage;
 mod joining;
 mod keeping_up;
