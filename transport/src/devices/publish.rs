@@ -48,13 +48,9 @@ impl Node {
             return Err(RoomError::Forbidden("the device's user belongs to another server"));
         }
         let packages = new.key_packages.iter().map(|offered| {
-            let package = read_key_package(&offered.key).map_err(bad)?;
+            let package = read_key_package(offered).map_err(bad)?;
             if package.address() != object.address() {
                 return Err(bad("a key package is another device's".to_owned()));
-            }
-            // Only a key package that says so itself may be used again (LM-04 §12.10.3).
-            if offered.last_resort && !package.is_last_resort() {
-                return Err(bad("a key package that is not of last resort is offered as one".to_owned()));
             }
             Ok(NewKeyPackage {
                 algorithm: package.suite().key_package_algorithm().to_owned(),
@@ -129,8 +125,9 @@ impl Node {
 }
 
 /// Reads a key package of any suite that is implemented.
-fn read_key_package(key: &str) -> Result<KeyPackage, String> {
-    let bytes = mimi_linearized::base64::decode(key).map_err(|error| format!("a key package is {error}"))?;
+fn read_key_package(offered: &OfferedKey) -> Result<KeyPackage, String> {
+    let bytes =
+        mimi_linearized::base64::decode(&offered.key).map_err(|error| format!("a key package is {error}"))?;
     let unverified = || UnverifiedKeyPackage::parse(&bytes).map_err(|error| error.to_string());
     let mut result = Err("there is no cipher suite".to_owned());
     for suite in mimi_mls::Suite::ALL {
@@ -139,11 +136,43 @@ fn read_key_package(key: &str) -> Result<KeyPackage, String> {
             break;
         }
     }
-    result
+    // Only a key package that says so itself may be used again (LM-04 §12.10.3).
+    match result {
+        Ok(package) if offered.last_resort && !package.is_last_resort() => {
+            Err("a key package that is not of last resort is offered as one".to_owned())
+        }
+        other => other,
+    }
 }
 
 /// A device list update as its receiver's users see it.
 pub(super) fn update_item(sender: &UserId, content: &Object) -> Value {
     let list = |field: &str| content.get(field).cloned().unwrap_or_else(|| json!([]));
     json!({"type": "device_list_update", "sender": sender, "changed": list("changed"), "removed": list("removed")})
+}
+
+#[cfg(test)]
+mod tests {
+    use mimi_mls::{Device, KeyPackageUse, Suite};
+
+    use super::*;
+
+    #[test]
+    fn key_packages_of_every_suite_are_read_and_reused_only_if_they_say_so() {
+        for &suite in Suite::ALL {
+            let device = Device::generate("@bob:b.example", "B", suite).unwrap();
+            for (uses, last_resort, fine) in [
+                (KeyPackageUse::OneTime, false, true),
+                (KeyPackageUse::LastResort, true, true),
+                (KeyPackageUse::LastResort, false, true),
+                (KeyPackageUse::OneTime, true, false),
+            ] {
+                let made = KeyPackage::generate(&device, uses).unwrap();
+                let key = mimi_linearized::base64::encode(made.message());
+                let read = read_key_package(&OfferedKey { key, last_resort });
+                assert_eq!(read.is_ok(), fine, "{suite} {uses:?} {last_resort}");
+                assert!(read.is_err() || read.is_ok_and(|package| package.suite() == suite));
+            }
+        }
+    }
 }
