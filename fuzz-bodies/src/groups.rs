@@ -86,7 +86,8 @@ pub fn mls_engine(bytes: &[u8]) {
             unchanged(engine, |engine| engine.receive_commit(ROOM, bytes, "$2"));
             unchanged(engine, |engine| engine.decrypt(ROOM, bytes));
             unchanged(engine, |engine| engine.join(bytes, "$2"));
-            let commit = ListedCommit { event_id: "$2", message: bytes, public_group_state: bytes };
+            let commit =
+                ListedCommit { event_id: "$2", message: bytes, public_group_state: bytes, tree: None };
             unchanged(engine, |engine| engine.catch_up(ROOM, &[commit], 0));
         }
         unchanged(carol, |engine| engine.join(bytes, "$2"));

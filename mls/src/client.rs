@@ -214,7 +214,8 @@ impl RoomClient for Engine {
         let suite = RoomClient::suite(self);
         let read = |bytes: &Vec<u8>| KeyPackage::read(bytes, suite).map_err(CommitError::from);
         let add = changes.add.iter().map(read).collect::<Result<_, _>>()?;
-        Self::commit(self, room_id, Changes { add, remove: changes.remove.clone(), update: changes.update })
+        let (remove, update) = (changes.remove.clone(), changes.update);
+        Self::commit(self, room_id, Changes { add, remove, update, ..Changes::default() })
     }
 
     fn pending_commit(&self, room_id: &str) -> Option<&OutboundCommit> {
@@ -302,7 +303,7 @@ impl OutboundCommit {
         epoch: u64,
         prev_commit_event_id: Option<String>,
     ) -> Self {
-        Self { message, public_group_state, welcome, epoch, prev_commit_event_id }
+        Self { message, apart: false, public_group_state, welcome, epoch, prev_commit_event_id }
     }
 }
 

@@ -23,11 +23,13 @@ pub use self::intent::Moot;
 pub use self::keep_up::{CaughtUp, Halt, ListedCommit, Rebase, Taken};
 pub use self::message::{Changes, Decrypted, Encrypted, Joined, OutboundCommit, OutboundWelcome, Received};
 pub use self::record::Record;
+use crate::carriage::Carriage;
 use crate::device::Device;
 use crate::epoch::{EpochMap, MAX_EPOCH};
 use crate::error::{CallerFault, Error, LibraryFault, PeerFault, welcome_error};
 use crate::framing;
 use crate::roster::{Member, Roster};
+use crate::tree;
 
 /// One device and the groups it is in, each the group of a room.
 ///
@@ -85,8 +87,9 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`Error::Caller`] if the device is not in the room's group, if a commit is pending already, or if the changes
-    /// make no sense; [`Error::Peer`] if a key package is not valid any more.
+    /// [`Error::Caller`] if the device is not in the room's group, if a commit is pending already, if the changes make
+    /// no sense, or with [`CallerFault::CommitTooLarge`] if the commit would not fit into an event and may not stand
+    /// apart from it ([`Changes::carriage`]), in which case nothing is pending; [`Error::Peer`] if a key package is not valid any more.
     pub fn commit(&mut self, room_id: &str, changes: Changes) -> Result<OutboundCommit, Error> {
         let (device, group) = self.group(room_id)?;
         let intent = Intent::of(&changes, group.roster());
@@ -173,6 +176,23 @@ impl Engine {
     /// [`Error::Peer`] with what is wrong with the Welcome, [`Error::Caller`] if the device has to do with the group
     /// already.
     pub fn join(&mut self, welcome: &[u8], commit_event_id: &str) -> Result<Joined, Error> {
+        self.join_with_tree(welcome, commit_event_id, None)
+    }
+
+    /// Joins like [`join`](Self::join) with a Welcome whose GroupInfo leaves the ratchet tree out, which is then `tree`:
+    /// the one after the commit event, from the hub (reading R35). If the GroupInfo has the tree, `tree` is not looked
+    /// at.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join), with [`PeerFault::Tree`] if `tree` is not the one that the GroupInfo speaks of. Without
+    /// a tree where one is needed it is [`PeerFault::MissingRatchetTree`]; the Welcome can be tried again.
+    pub fn join_with_tree(
+        &mut self,
+        welcome: &[u8],
+        commit_event_id: &str,
+        tree: Option<&[u8]>,
+    ) -> Result<Joined, Error> {
         let welcome: Welcome = framing::read(welcome).map_err(PeerFault::from)?.value;
         // OpenMLS deletes the key package it finds before it knows whether the Welcome is any good, and anybody can
         // make a bad one that names it.
@@ -184,7 +204,7 @@ impl Engine {
                 kept.push((reference, bundle));
             }
         }
-        let result = self.join_with(welcome, commit_event_id);
+        let result = self.join_with(welcome, commit_event_id, tree);
         if result.is_err() {
             let storage = self.device.provider().storage();
             for (reference, bundle) in &kept {
@@ -194,13 +214,23 @@ impl Engine {
         result
     }
 
-    fn join_with(&mut self, welcome: Welcome, commit_event_id: &str) -> Result<Joined, Error> {
-        let staged = StagedWelcome::build_from_welcome(self.device.provider(), &join_config(), welcome)
+    fn join_with(
+        &mut self,
+        welcome: Welcome,
+        commit_event_id: &str,
+        tree: Option<&[u8]>,
+    ) -> Result<Joined, Error> {
+        let mut staged = StagedWelcome::build_from_welcome(self.device.provider(), &join_config(), welcome)
             .map_err(welcome_error)?;
         let last_resort = staged
             .processed_welcome()
             .own_key_package()
             .is_some_and(openmls::key_packages::KeyPackage::last_resort);
+        let group_info = staged.processed_welcome().unverified_group_info();
+        if let (Some(tree), None) = (tree, group_info.extensions().ratchet_tree()) {
+            let tree = tree::read(tree, self.device.suite(), group_info.group_context().tree_hash())?;
+            staged = staged.with_ratchet_tree(tree);
+        }
         // A leaf may well be older than the lifetime of the key package it came from.
         let staged = staged.skip_lifetime_validation().build().map_err(welcome_error)?;
         let context = staged.group_context();
@@ -237,10 +267,31 @@ impl Engine {
         group_info: &[u8],
         commit_event_id: &str,
     ) -> Result<OutboundCommit, Error> {
+        self.join_external_with_tree(room_id, group_info, commit_event_id, None, Carriage::default())
+    }
+
+    /// Joins like [`join_external`](Self::join_external) from a group state that leaves the ratchet tree out, which is
+    /// then `tree`: the one after the commit event, from the hub (reading R35). If the group state has the tree, `tree`
+    /// is not looked at. `carriage` says what may stand apart from the event of the commit that this makes.
+    ///
+    /// # Errors
+    ///
+    /// As [`join_external`](Self::join_external), with [`PeerFault::Tree`] if `tree` is not the one that the group state
+    /// speaks of, [`PeerFault::MissingRatchetTree`] without a tree where one is needed, and
+    /// [`CallerFault::CommitTooLarge`].
+    pub fn join_external_with_tree(
+        &mut self,
+        room_id: &str,
+        group_info: &[u8],
+        commit_event_id: &str,
+        tree: Option<&[u8]>,
+        carriage: Carriage,
+    ) -> Result<OutboundCommit, Error> {
         self.check_vacant(room_id)?;
-        let group = RoomGroup::join_external(&self.device, room_id, group_info, commit_event_id)?;
+        let group =
+            RoomGroup::join_external(&self.device, room_id, group_info, commit_event_id, tree, carriage)?;
         let outbound = group.pending().cloned().ok_or(LibraryFault::MissingState)?;
-        self.intents.insert(room_id.to_owned(), Intent::join(group.is_resync()));
+        self.intents.insert(room_id.to_owned(), Intent::join(group.is_resync(), carriage));
         self.rooms.insert(room_id.to_owned(), group);
         Ok(outbound)
     }
@@ -282,6 +333,44 @@ impl Engine {
     /// [`Error::Caller`] if the device is not a member.
     pub fn members(&self, room_id: &str) -> Result<Vec<Member>, Error> {
         Ok(self.group_ref(room_id)?.roster().members().cloned().collect())
+    }
+
+    /// The ratchet tree of the room's group, as whoever joins it needs it beside a GroupInfo that leaves it out
+    /// (RFC 9420 §12.4.3.3).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Caller`] if the device is not a member.
+    pub fn ratchet_tree(&self, room_id: &str) -> Result<Vec<u8>, Error> {
+        Ok(self.group_ref(room_id)?.ratchet_tree()?)
+    }
+
+    /// To how many keys a path of this device would have to be encrypted, if it made a commit that has one now. Each
+    /// takes about 85 bytes of the commit in suites without post-quantum keys. In a tree whose parents all have keys it
+    /// is the logarithm of the group's size, in one whose parents are blank the size itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Caller`] if the device is not a member.
+    pub fn path_keys(&self, room_id: &str) -> Result<usize, Error> {
+        let (tree, leaf) = self.group_ref(room_id)?.nodes()?;
+        Ok(tree.path_keys(leaf))
+    }
+
+    /// Whether an [update](Changes::update) by this device would spare the others much: whoever commits with a path has
+    /// to encrypt to each leaf among the [`WARM_LEAVES`](crate::WARM_LEAVES) around this one, where one key for all of
+    /// them would do. That is so after adds, which bring no path, and after a removal nearby.
+    ///
+    /// One update in each such part of the tree is enough for all commits of the group to stay small. A device that
+    /// finds this to be so after it joined, or after a commit, should therefore make one; if somebody else's comes
+    /// first, it asks again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Caller`] if the device is not a member.
+    pub fn is_cold(&self, room_id: &str) -> Result<bool, Error> {
+        let (tree, leaf) = self.group_ref(room_id)?.nodes()?;
+        Ok(tree.is_cold(leaf))
     }
 
     /// Which commit events made the epochs of the room's group, as far as the device was there.

@@ -14,6 +14,7 @@ use crate::credential::{AddressError, CredentialError, DeviceAddress};
 use crate::framing::{FramingError, MessageKind};
 use crate::key_package::KeyPackageError;
 use crate::suite::Suite;
+use crate::tree::TreeError;
 
 pub(crate) use self::openmls::{
     Epochs, build_error, create_error, external_join_error, finalize_error, from_external_error, merge_error,
@@ -194,6 +195,9 @@ pub enum PeerFault {
     /// The GroupInfo has no ratchet tree, and none is known from elsewhere (RFC 9420 §12.4.3.3).
     #[error("the GroupInfo has no ratchet tree")]
     MissingRatchetTree,
+    /// The ratchet tree that came apart from its GroupInfo is not the one (RFC 9420 §12.4.3.3).
+    #[error(transparent)]
+    Tree(#[from] TreeError),
     /// The GroupInfo has no external public key, so that nobody can join with it (RFC 9420 §12.4.3.2).
     #[error("the GroupInfo has no external public key")]
     MissingExternalPub,
@@ -369,6 +373,15 @@ pub enum CallerFault {
     /// Nothing can be encrypted before the group's first commit is accepted.
     #[error("the group has no commit yet")]
     NoCommitYet,
+    /// The commit does not fit into an event, and may not stand apart from it, or is too large even then. The commit is
+    /// dropped.
+    #[error("the commit and the group state after it have {size} bytes, of which {limit} fit")]
+    CommitTooLarge {
+        /// How many bytes they have: both, or the part alone that is too large.
+        size: usize,
+        /// How many fit.
+        limit: usize,
+    },
     /// The epoch is paired with another commit event already, or the event with another epoch.
     #[error("epoch {epoch} and event {event_id} are paired otherwise")]
     EpochTaken {

@@ -21,8 +21,12 @@ pub(crate) use self::group_info::{GroupInfoView, check_external_pub};
 use crate::error::Source;
 
 /// The largest message that is looked at, in bytes: what an event may hold at most (LM-04 §3.5), even though base64
-/// lets less than that fit.
+/// lets less than that fit. Commits and Welcomes have limits of their own.
 pub const MAX_MESSAGE_LEN: usize = 65_536;
+
+/// The largest commit that is looked at, in bytes. What an event carries is smaller than [`MAX_MESSAGE_LEN`]; a commit
+/// that stands apart from its event is not (reading R35).
+pub const MAX_COMMIT_LEN: usize = 128 * MAX_MESSAGE_LEN;
 
 /// The largest Welcome that is looked at, in bytes. A Welcome travels by to-device message, not by event, and it
 /// carries the whole tree of the group.
@@ -63,9 +67,8 @@ impl MessageKind {
     pub const fn max_len(self) -> usize {
         match self {
             Self::Welcome => MAX_WELCOME_LEN,
-            Self::PublicMessage | Self::PrivateMessage | Self::GroupInfo | Self::KeyPackage => {
-                MAX_MESSAGE_LEN
-            }
+            Self::PublicMessage => MAX_COMMIT_LEN,
+            Self::PrivateMessage | Self::GroupInfo | Self::KeyPackage => MAX_MESSAGE_LEN,
         }
     }
 }

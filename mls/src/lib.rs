@@ -77,6 +77,7 @@
 
 pub mod framing;
 
+mod carriage;
 mod change;
 mod client;
 mod credential;
@@ -90,10 +91,12 @@ mod snapshot;
 mod storage;
 mod suite;
 mod tracker;
+mod tree;
 
 #[cfg(test)]
 mod testing;
 
+pub use self::carriage::{Carriage, MAX_INSIDE_LEN, Placement, batches};
 pub use self::change::Change;
 pub use self::client::{RoomChanges, RoomClient};
 pub use self::credential::{
@@ -115,6 +118,7 @@ pub use self::roster::Member;
 pub use self::snapshot::SnapshotError;
 pub use self::suite::{SignatureScheme, Suite};
 pub use self::tracker::{GroupTracker, StagedChange};
+pub use self::tree::{MAX_TREE_LEN, TreeError, WARM_LEAVES};
 
 #[cfg(test)]
 mod tests {

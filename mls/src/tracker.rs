@@ -75,7 +75,8 @@ impl GroupTracker {
     /// Starts with the first commit that is seen: that with which the creator of the room makes its group, or for
     /// somebody who comes later any other (LM-04 §4.2).
     ///
-    /// `group_info` is the group's state after the commit. It must carry the ratchet tree. Its signature, the tree's
+    /// `group_info` is the group's state after the commit. It must carry the ratchet tree; if it does not, see
+    /// [`start_with_tree`](Self::start_with_tree). Its signature, the tree's
     /// hash, the group id, the suite and every leaf are checked. `message` must be a commit of this group that makes
     /// the epoch of `group_info`, with the same confirmation tag, and of somebody who is in the tree; what it says
     /// besides cannot be checked without the state before it, and is taken on trust. A leaf's lifetime may be over, if
@@ -92,6 +93,23 @@ impl GroupTracker {
         message: &[u8],
         group_info: &[u8],
     ) -> Result<(Self, Change), CommitError> {
+        Self::start_with_tree(room_id, suite, message, group_info, None)
+    }
+
+    /// Starts like [`start`](Self::start) with a group state that leaves the ratchet tree out, which is then `tree`: the
+    /// one after the commit, from the hub (reading R35). If the group state has the tree, `tree` is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start), with [`PeerFault::Tree`] if `tree` is not the one that the group state speaks of, and
+    /// [`PeerFault::MissingRatchetTree`] without a tree where one is needed.
+    pub fn start_with_tree(
+        room_id: &str,
+        suite: Suite,
+        message: &[u8],
+        group_info: &[u8],
+        tree: Option<&[u8]>,
+    ) -> Result<(Self, Change), CommitError> {
         let message = read_commit(message)?;
         let commit = CommitView::read(&message)?;
         commit.check(room_id.as_bytes(), suite)?;
@@ -104,8 +122,11 @@ impl GroupTracker {
         if message.value.confirmation_tag() != Some(&info.confirmation_tag) {
             return Err(mismatch(GroupStatePart::ConfirmationTag));
         }
-        let tree = group_info.value.extensions().ratchet_tree().ok_or(PeerFault::MissingRatchetTree)?;
-        let tree = tree.ratchet_tree().clone();
+        let tree = match (group_info.value.extensions().ratchet_tree(), tree) {
+            (Some(inside), _) => inside.ratchet_tree().clone(),
+            (None, Some(apart)) => crate::tree::read(apart, suite, info.context.tree_hash())?,
+            (None, None) => return Err(PeerFault::MissingRatchetTree.into()),
+        };
 
         let (group, stored) = start::load(suite, tree, group_info.value, &info)?;
         for (_, leaf) in group.treesync().full_leaves() {
@@ -261,6 +282,16 @@ impl GroupTracker {
     /// The group's epoch: 1 after the room's first commit.
     pub fn epoch(&self) -> u64 {
         self.group.group_context().epoch().as_u64()
+    }
+
+    /// The ratchet tree of the present epoch, as whoever joins the group needs it beside a GroupInfo that leaves it out
+    /// (RFC 9420 §12.4.3.3).
+    ///
+    /// # Errors
+    ///
+    /// [`LibraryFault`] if encoding fails.
+    pub fn ratchet_tree(&self) -> Result<Vec<u8>, LibraryFault> {
+        self.group.export_ratchet_tree().tls_serialize_detached().map_err(LibraryFault::encoding)
     }
 
     /// The members, in the order of their leaves.

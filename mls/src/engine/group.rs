@@ -30,6 +30,7 @@ use crate::error::{
 use crate::framing::{self, CommitView, Framed};
 use crate::roster::Roster;
 use crate::storage::Provider;
+use crate::tree::Nodes;
 
 /// How many epochs back messages can still be decrypted.
 ///
@@ -186,6 +187,17 @@ impl RoomGroup {
     /// Whether the pending commit is an external one that replaces a leaf of this device.
     pub(super) fn is_resync(&self) -> bool {
         !*self.joined && self.pending.as_ref().is_some_and(|pending| pending.removes)
+    }
+
+    /// The ratchet tree, encoded.
+    pub(super) fn ratchet_tree(&self) -> Result<Vec<u8>, LibraryFault> {
+        self.group.export_ratchet_tree().tls_serialize_detached().map_err(LibraryFault::encoding)
+    }
+
+    /// The nodes of the ratchet tree, and the device's leaf.
+    pub(super) fn nodes(&self) -> Result<(Nodes, usize), LibraryFault> {
+        let nodes = Nodes::parse(&self.ratchet_tree()?).map_err(LibraryFault::encoding)?;
+        Ok((nodes, self.group.own_leaf_index().usize()))
     }
 
     pub(super) fn accept(&mut self, event_id: &str) -> Result<u64, Error> {

@@ -2,6 +2,7 @@
 
 mod saved;
 
+use crate::carriage::Carriage;
 use crate::change::Change;
 use crate::credential::DeviceAddress;
 use crate::key_package::KeyPackage;
@@ -57,11 +58,13 @@ pub(super) enum Goal {
         /// The leaves that are to go: a device that comes back with another key is not the one that was meant.
         remove: Vec<Member>,
         update: bool,
+        carriage: Carriage,
     },
     /// To come in by an external commit.
     Join {
         /// Whether the group had a leaf of this device when it first tried, which is to be replaced.
         resync: bool,
+        carriage: Carriage,
     },
     /// Nothing any more: the device was removed.
     Nothing,
@@ -75,12 +78,13 @@ impl Intent {
             add: changes.add.clone(),
             remove: remove.cloned().collect(),
             update: changes.update,
+            carriage: changes.carriage,
         };
         Self { goal, moot: Vec::new() }
     }
 
-    pub(super) fn join(resync: bool) -> Self {
-        Self { goal: Goal::Join { resync }, moot: Vec::new() }
+    pub(super) fn join(resync: bool, carriage: Carriage) -> Self {
+        Self { goal: Goal::Join { resync, carriage }, moot: Vec::new() }
     }
 
     /// Drops what somebody else's commit has done already.
@@ -121,7 +125,7 @@ impl Intent {
     /// What is left to be committed, and what became moot since it was last asked. Key packages that are not usable at
     /// `now`, in Unix seconds, become moot.
     pub(super) fn take(&mut self, now: u64) -> (Option<Changes>, Vec<Moot>) {
-        let Goal::Change { add, remove, update } = &mut self.goal else {
+        let Goal::Change { add, remove, update, carriage } = &mut self.goal else {
             return (None, std::mem::take(&mut self.moot));
         };
         add.retain(|key_package| {
@@ -136,6 +140,7 @@ impl Intent {
             add: add.clone(),
             remove: remove.iter().map(|member| member.address.clone()).collect(),
             update: *update,
+            carriage: *carriage,
         });
         (changes, std::mem::take(&mut self.moot))
     }

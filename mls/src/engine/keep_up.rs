@@ -7,6 +7,7 @@
 use super::intent::{Goal, Moot};
 use super::message::{OutboundCommit, Received};
 use super::{Engine, RoomGroup, no_such_room};
+use crate::carriage::Carriage;
 use crate::error::{CallerFault, Error, LibraryFault, PeerFault};
 
 /// A commit as the room lists it (LM-04 §4.5.1).
@@ -18,6 +19,9 @@ pub struct ListedCommit<'a> {
     pub message: &'a [u8],
     /// The event's `public_group_state`.
     pub public_group_state: &'a [u8],
+    /// The ratchet tree after the commit, from the hub, if the group state leaves it out (reading R35). Only a device
+    /// that joins on its own needs it, and only of the newest commit.
+    pub tree: Option<&'a [u8]>,
 }
 
 /// What [`Engine::catch_up`] made of a list of commits.
@@ -140,8 +144,9 @@ impl Engine {
             return Ok(None);
         }
         let Some(intent) = self.intents.get_mut(room_id) else { return Ok(None) };
-        if let Goal::Join { resync } = intent.goal {
-            return self.join_again(room_id, newest.ok_or(CallerFault::GroupStateNeeded)?, resync).map(Some);
+        if let Goal::Join { resync, carriage } = intent.goal {
+            let newest = newest.ok_or(CallerFault::GroupStateNeeded)?;
+            return self.join_again(room_id, newest, resync, carriage).map(Some);
         }
         let mut next = intent.clone();
         let (changes, moot) = next.take(now);
@@ -160,9 +165,11 @@ impl Engine {
         room_id: &str,
         newest: &ListedCommit<'_>,
         resync: bool,
+        carriage: Carriage,
     ) -> Result<Rebase, Error> {
-        let ListedCommit { event_id, public_group_state, .. } = newest;
-        let group = RoomGroup::join_external(self.device(), room_id, public_group_state, event_id)?;
+        let ListedCommit { event_id, public_group_state, tree, .. } = *newest;
+        let group =
+            RoomGroup::join_external(self.device(), room_id, public_group_state, event_id, tree, carriage)?;
         if group.is_resync() && !resync {
             self.intents.remove(room_id);
             return Ok(Rebase { moot: vec![Moot::Invited], commit: None });

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::carriage::Carriage;
 use crate::change::Change;
 use crate::credential::DeviceAddress;
 use crate::key_package::KeyPackage;
@@ -16,6 +17,8 @@ pub struct Changes {
     pub remove: Vec<DeviceAddress>,
     /// Whether the committer's own leaf gets a fresh key in any case. A commit that removes somebody does that anyway.
     pub update: bool,
+    /// What may stand apart from the commit's event.
+    pub carriage: Carriage,
 }
 
 /// A commit to be sent to the hub (LM-04 §4.5.1).
@@ -24,8 +27,11 @@ pub struct Changes {
 pub struct OutboundCommit {
     /// The event's `message`: a PublicMessage, in an `MLSMessage`.
     pub message: Vec<u8>,
+    /// Whether the message is to stand apart: the hub is given it beforehand, and the event has its hash and its size
+    /// (reading R35).
+    pub apart: bool,
     /// The event's `public_group_state`: the GroupInfo after the commit, in an `MLSMessage`, with the external public
-    /// key and the ratchet tree.
+    /// key and, unless that stands apart, the ratchet tree.
     pub public_group_state: Vec<u8>,
     /// What the devices that are added need, to be sent to them once the commit is accepted.
     pub welcome: Option<OutboundWelcome>,

@@ -15,6 +15,7 @@ macro_rules! assert_error {
     };
 }
 
+mod apart;
 mod bad_input;
 mod damage;
 mod joining;

@@ -82,7 +82,8 @@ fn too_large_a_message_is_not_looked_at() {
         ));
         assert!(matches!(check(kind, &vec![0; limit]), Err(FramingError::Malformed { .. })));
     }
-    assert_eq!(MessageKind::PublicMessage.max_len(), 65_536);
+    assert_eq!(MessageKind::GroupInfo.max_len(), 65_536);
+    assert_eq!(MessageKind::PublicMessage.max_len(), 8_388_608);
 }
 
 #[test]

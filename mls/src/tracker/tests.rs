@@ -8,7 +8,7 @@ use tls_codec::VLBytes;
 
 use super::*;
 use crate::credential::CredentialError;
-use crate::framing::{FramingError, MAX_MESSAGE_LEN, MessageKind};
+use crate::framing::{FramingError, MAX_COMMIT_LEN, MAX_MESSAGE_LEN, MessageKind};
 use crate::key_package::KeyPackageError;
 use crate::testing::{
     Event, ROOM, Rogue, SIGNATURE_LEN, TAG_LEN, address, bytes, credential, forge_key_package,

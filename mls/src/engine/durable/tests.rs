@@ -529,8 +529,12 @@ fn a_race_that_is_lost_across_restarts_is_started_over() {
     bob.accepted("$5");
     assert!(matches!(erin.receive(&next.message, "$5"), Received::JoinLost));
     assert!(erin.engine.engine.wants_rebase(ROOM));
-    let newest =
-        ListedCommit { event_id: "$5", message: &next.message, public_group_state: &next.public_group_state };
+    let newest = ListedCommit {
+        event_id: "$5",
+        message: &next.message,
+        public_group_state: &next.public_group_state,
+        tree: None,
+    };
     let rebase = erin.run(|engine| engine.rebase(ROOM, Some(&newest), now)).unwrap().unwrap();
     let joins = rebase.commit.unwrap();
     erin.accepted("$6");

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use openmls::group::{CommitMessageBundle, MlsGroup};
 use openmls::messages::group_info::VerifiableGroupInfo;
-use openmls::prelude::LeafNodeParameters;
+use openmls::prelude::{LeafNodeParameters, RatchetTreeIn};
 use openmls_traits::OpenMlsProvider as _;
 
 use super::super::message::{Changes, OutboundCommit, OutboundWelcome};
 use super::{Pending, RoomGroup, encode, join_config, next_epoch};
+use crate::carriage::Carriage;
 use crate::credential::DeviceAddress;
 use crate::device::Device;
 use crate::epoch::EpochMap;
@@ -16,11 +17,12 @@ use crate::error::{
     CallerFault, Error, LibraryFault, PeerFault, build_error, create_error, external_join_error,
     finalize_error,
 };
-use crate::framing;
+use crate::framing::{self, Framed, GroupInfoView};
 use crate::key_package::KeyPackage;
 use crate::roster::Roster;
 use crate::storage::Provider;
 use crate::suite::Suite;
+use crate::tree;
 
 impl RoomGroup {
     pub(in crate::engine) fn commit(
@@ -32,7 +34,7 @@ impl RoomGroup {
             return Err(CallerFault::CommitPending.into());
         }
         let epoch = next_epoch(self.epoch())?;
-        let Changes { add, remove, update } = changes;
+        let Changes { add, remove, update, carriage } = changes;
         if add.is_empty() && remove.is_empty() && !update {
             return Err(CallerFault::NothingToCommit.into());
         }
@@ -66,29 +68,42 @@ impl RoomGroup {
             to.push(address);
         }
 
-        let bundle = self
-            .group
-            .commit_builder()
-            .consume_proposal_store(false)
-            .force_self_update(update)
-            .propose_adds(add.into_iter().map(KeyPackage::into_inner))
-            .propose_removals(leaves)
-            .load_psks(self.provider.storage())
-            .map_err(LibraryFault::mls)?
-            .use_ratchet_tree_extension(true)
-            .build(self.provider.rand(), self.provider.crypto(), device.signer(), |_| true)
-            .map_err(build_error)?
-            .stage_commit(&self.provider)
-            .map_err(create_error)?;
         let prev = self.epochs.event(self.epoch()).map(str::to_owned);
-        let pending = outbound(bundle, device.suite(), epoch, prev, to).and_then(Pending::new);
-        match pending {
-            Ok(pending) => Ok(self.pending.insert(pending).outbound.clone()),
-            Err(fault) => {
-                self.group.clear_pending_commit(self.provider.storage()).map_err(LibraryFault::storage)?;
-                Err(fault.into())
+        let add: Vec<_> = add.into_iter().map(KeyPackage::into_inner).collect();
+        let attempts = carriage.attempts(roster.members().count(), self.epoch() == 0);
+        let (last, others) = attempts.split_last().ok_or(LibraryFault::MissingState)?;
+        let attempts = others.iter().map(|tree| (*tree, false)).chain([(*last, true)]);
+        let mut failure = Error::from(LibraryFault::MissingState);
+        for (with_tree, last) in attempts {
+            let bundle = self
+                .group
+                .commit_builder()
+                .consume_proposal_store(false)
+                .force_self_update(update)
+                .propose_adds(add.iter().cloned())
+                .propose_removals(leaves.iter().copied())
+                .load_psks(self.provider.storage())
+                .map_err(LibraryFault::mls)?
+                .use_ratchet_tree_extension(with_tree)
+                .create_group_info(true)
+                .build(self.provider.rand(), self.provider.crypto(), device.signer(), |_| true)
+                .map_err(build_error)?
+                .stage_commit(&self.provider)
+                .map_err(create_error)?;
+            let outbound = outbound(bundle, device.suite(), epoch, prev.clone(), to.clone());
+            let pending = outbound
+                .map_err(Error::from)
+                .and_then(|outbound| Ok(Pending::new(place(outbound, carriage, last)?)?));
+            match pending {
+                Ok(pending) => return Ok(self.pending.insert(pending).outbound.clone()),
+                Err(error) => failure = error,
+            }
+            self.group.clear_pending_commit(self.provider.storage()).map_err(LibraryFault::storage)?;
+            if !matches!(failure, Error::Caller(CallerFault::CommitTooLarge { .. })) {
+                break;
             }
         }
+        Err(failure)
     }
 
     /// Makes the external commit with which the device joins on its own.
@@ -97,8 +112,12 @@ impl RoomGroup {
         room_id: &str,
         group_info: &[u8],
         commit_event_id: &str,
+        tree: Option<&[u8]>,
+        carriage: Carriage,
     ) -> Result<Self, Error> {
-        let group_info: VerifiableGroupInfo = framing::read(group_info).map_err(PeerFault::from)?.value;
+        let group_info: Framed<VerifiableGroupInfo> = framing::read(group_info).map_err(PeerFault::from)?;
+        let view = GroupInfoView::read(&group_info).map_err(PeerFault::from)?;
+        let group_info = group_info.value;
         if group_info.group_id().as_slice() != room_id.as_bytes() {
             return Err(PeerFault::WrongGroup { got: group_info.group_id().to_vec() }.into());
         }
@@ -111,19 +130,64 @@ impl RoomGroup {
         if base == 0 {
             return Err(PeerFault::EpochOutOfRange { epoch: base }.into());
         }
+        next_epoch(base)?;
+        let tree = match tree {
+            Some(tree) if group_info.extensions().ratchet_tree().is_none() => {
+                Some(tree::read(tree, device.suite(), view.context.tree_hash())?)
+            }
+            _ => None,
+        };
+        let members = match (&tree, group_info.extensions().ratchet_tree()) {
+            (Some(tree), _) => tree.leaves().count(),
+            (None, Some(extension)) => extension.ratchet_tree().leaves().count(),
+            (None, None) => return Err(PeerFault::MissingRatchetTree.into()),
+        };
+        let attempts = carriage.attempts(members, false);
+        let (last, others) = attempts.split_last().ok_or(LibraryFault::MissingState)?;
+        for with_tree in others {
+            let attempt = Self::try_external(
+                device,
+                &group_info,
+                commit_event_id,
+                tree.clone(),
+                (*with_tree, false),
+                carriage,
+            );
+            if !matches!(attempt, Err(Error::Caller(CallerFault::CommitTooLarge { .. }))) {
+                return attempt;
+            }
+        }
+        Self::try_external(device, &group_info, commit_event_id, tree, (*last, true), carriage)
+    }
+
+    fn try_external(
+        device: &Device,
+        group_info: &VerifiableGroupInfo,
+        commit_event_id: &str,
+        tree: Option<RatchetTreeIn>,
+        (with_tree, last): (bool, bool),
+        carriage: Carriage,
+    ) -> Result<Self, Error> {
+        let base = group_info.epoch().as_u64();
         let epoch = next_epoch(base)?;
         let provider = Provider::default();
         let leaf = LeafNodeParameters::builder().with_capabilities(device.capabilities()).build();
-        let (group, bundle) = MlsGroup::external_commit_builder()
+        let builder = MlsGroup::external_commit_builder()
             .with_config(join_config())
             // A leaf may well be older than the lifetime of the key package it came from.
-            .skip_lifetime_validation()
-            .build_group(&provider, group_info, device.with_key())
+            .skip_lifetime_validation();
+        let builder = match tree {
+            Some(tree) => builder.with_ratchet_tree(tree),
+            None => builder,
+        };
+        let (group, bundle) = builder
+            .build_group(&provider, group_info.clone(), device.with_key())
             .map_err(external_join_error)?
             .leaf_node_parameters(leaf)
             .load_psks(provider.storage())
             .map_err(LibraryFault::mls)?
-            .use_ratchet_tree_extension(true)
+            .use_ratchet_tree_extension(with_tree)
+            .create_group_info(true)
             .build(provider.rand(), provider.crypto(), device.signer(), |_| true)
             .map_err(build_error)?
             .finalize(&provider)
@@ -136,11 +200,18 @@ impl RoomGroup {
             Err(fault) => return Err(fault.into()),
         };
         let prev = Some(commit_event_id.to_owned());
-        let pending = Pending::new(outbound(bundle, device.suite(), epoch, prev, Vec::new())?)?;
+        let outbound = outbound(bundle, device.suite(), epoch, prev, Vec::new())?;
+        let pending = Pending::new(place(outbound, carriage, last)?)?;
         let mut epochs = EpochMap::new();
         epochs.record(base, commit_event_id)?;
         Ok(Self::new(provider, group, roster, epochs, epoch, Some(pending), false))
     }
+}
+
+/// Decides whether a commit stands apart from its event.
+fn place(commit: OutboundCommit, carriage: Carriage, last: bool) -> Result<OutboundCommit, CallerFault> {
+    let apart = carriage.place(commit.message.len(), commit.public_group_state.len(), last)?;
+    Ok(OutboundCommit { apart, ..commit })
 }
 
 fn outbound(
@@ -160,6 +231,7 @@ fn outbound(
     };
     Ok(OutboundCommit {
         message: encode(&message)?,
+        apart: false,
         public_group_state: encode(&group_info)?,
         welcome,
         epoch,

@@ -52,6 +52,7 @@ struct SavedPending {
 #[derive(Serialize, Deserialize)]
 struct SavedCommit {
     message: Vec<u8>,
+    apart: bool,
     public_group_state: Vec<u8>,
     welcome: Option<SavedWelcome>,
     epoch: u64,
@@ -267,13 +268,15 @@ impl RoomGroup {
 impl SavedCommit {
     fn new(outbound: &OutboundCommit) -> Self {
         // Every field is named, so that none is forgotten that comes later.
-        let OutboundCommit { message, public_group_state, welcome, epoch, prev_commit_event_id } = outbound;
+        let OutboundCommit { message, apart, public_group_state, welcome, epoch, prev_commit_event_id } =
+            outbound;
         let welcome = welcome.as_ref().map(|OutboundWelcome { message, algorithm: _, to }| {
             let to = to.iter().map(|to| (to.user_id().to_owned(), to.device_id().to_owned()));
             SavedWelcome { message: message.clone(), to: to.collect() }
         });
         Self {
             message: message.clone(),
+            apart: *apart,
             public_group_state: public_group_state.clone(),
             welcome,
             epoch: *epoch,
@@ -292,6 +295,7 @@ impl SavedCommit {
         };
         Ok(OutboundCommit {
             message: self.message,
+            apart: self.apart,
             public_group_state: self.public_group_state,
             welcome,
             epoch: self.epoch,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Goal, Intent, Moot};
+use crate::carriage::Carriage;
 use crate::credential::{AddressError, DeviceAddress};
 use crate::error::{LibraryFault, Source};
 use crate::key_package::{KeyPackage, KeyPackageError};
@@ -28,9 +29,11 @@ enum SavedGoal {
         /// Whose leaves, and their signature keys.
         remove: Vec<(SavedAddress, Vec<u8>)>,
         update: bool,
+        carriage: Carriage,
     },
     Join {
         resync: bool,
+        carriage: Carriage,
     },
     Nothing,
 }
@@ -61,7 +64,7 @@ impl Intent {
     /// The intent as bytes. The same intent gives the same bytes.
     pub(in crate::engine) fn saved(&self) -> Result<Vec<u8>, LibraryFault> {
         let goal = match &self.goal {
-            Goal::Change { add, remove, update } => SavedGoal::Change {
+            Goal::Change { add, remove, update, carriage } => SavedGoal::Change {
                 add: add
                     .iter()
                     .map(|package| (save(package.address()), package.message().to_vec()))
@@ -71,8 +74,9 @@ impl Intent {
                     .map(|member| (save(&member.address), member.signature_key.clone()))
                     .collect(),
                 update: *update,
+                carriage: *carriage,
             },
-            Goal::Join { resync } => SavedGoal::Join { resync: *resync },
+            Goal::Join { resync, carriage } => SavedGoal::Join { resync: *resync, carriage: *carriage },
             Goal::Nothing => SavedGoal::Nothing,
         };
         let moot = self.moot.iter().map(SavedMoot::of).collect();
@@ -85,7 +89,7 @@ impl Intent {
         let moot = moot.into_iter().map(SavedMoot::load).collect::<Result<Vec<_>, _>>();
         let mut moot = moot.map_err(unreadable)?;
         let goal = match goal {
-            SavedGoal::Change { add, remove, update } => {
+            SavedGoal::Change { add, remove, update, carriage } => {
                 let mut packages = Vec::with_capacity(add.len());
                 for (address, message) in add {
                     match KeyPackage::read(&message, suite) {
@@ -101,9 +105,9 @@ impl Intent {
                     Ok::<_, AddressError>(Member { address: load(address)?, signature_key })
                 };
                 let remove = remove.into_iter().map(member).collect::<Result<_, _>>().map_err(unreadable)?;
-                Goal::Change { add: packages, remove, update }
+                Goal::Change { add: packages, remove, update, carriage }
             }
-            SavedGoal::Join { resync } => Goal::Join { resync },
+            SavedGoal::Join { resync, carriage } => Goal::Join { resync, carriage },
             SavedGoal::Nothing => Goal::Nothing,
         };
         Ok(Self { goal, moot })

@@ -68,7 +68,7 @@ impl Given {
             .bob
             .catch_up(
                 ROOM,
-                &[ListedCommit { event_id: "$4", message: bytes, public_group_state: bytes }],
+                &[ListedCommit { event_id: "$4", message: bytes, public_group_state: bytes, tree: None }],
                 now(),
             )
             .unwrap()

@@ -32,7 +32,8 @@ impl List {
 }
 
 fn listed<'a>(event_id: &'a str, commit: &'a OutboundCommit) -> ListedCommit<'a> {
-    ListedCommit { event_id, message: &commit.message, public_group_state: &commit.public_group_state }
+    let (message, public_group_state) = (&commit.message, &commit.public_group_state);
+    ListedCommit { event_id, message, public_group_state, tree: None }
 }
 
 /// Alice, Bob and Carol in one group in epoch 3.
@@ -167,7 +168,7 @@ fn what_the_winner_did_is_left_out() {
     let both = |other: &Engine| Changes {
         add: vec![key_package(&dave), key_package(other)],
         remove: vec![carol.device().address().clone()],
-        update: false,
+        ..Changes::default()
     };
     let wins = Changes { add: vec![key_package(&dave)], ..remove([address("carol", "C")]) };
     let rebase = race(&mut alice, wins, &mut bob, both(&erin)).unwrap();

@@ -164,6 +164,7 @@ impl World {
                 event_id,
                 message: &commit.message,
                 public_group_state: &commit.public_group_state,
+                tree: None,
             })
             .collect();
         let caught_up = self.engines[who].catch_up(ROOM, &listed, now()).unwrap();

@@ -244,7 +244,7 @@ fn a_commit_is_a_public_message_of_this_group_and_epoch() {
     );
     assert_fault!(refused(&tracker, &first.message, &first.message), PeerFault::StaleEpoch { .. });
     assert_fault!(
-        refused(&tracker, &vec![0; MAX_MESSAGE_LEN + 1], &first.group_info),
+        refused(&tracker, &vec![0; MAX_COMMIT_LEN + 1], &first.group_info),
         PeerFault::Framing(FramingError::TooLarge { kind: MessageKind::PublicMessage, .. })
     );
 }
