@@ -98,7 +98,7 @@ impl Carriage {
 }
 
 /// Splits the key packages of devices that are to be added into as few groups as can be, in their order, so that a
-/// commit that adds one group and does nothing else fits into an event. There are about 80 devices in each.
+/// commit that adds one group and does nothing else fits into an event. There are about 120 devices in each.
 ///
 /// A commit that only adds has no path: its size does not depend on that of the group. Each makes the tree colder: see
 /// [`Engine::is_cold`](crate::Engine::is_cold).

@@ -139,6 +139,38 @@ pub fn check(kind: MessageKind, bytes: &[u8]) -> Result<(), FramingError> {
     }
 }
 
+/// What a GroupInfo says of itself, before anything of it is verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupInfoSummary {
+    /// The group, which is a room id's bytes in LM-04 (§4).
+    pub group_id: Vec<u8>,
+    /// The group's epoch.
+    pub epoch: u64,
+    /// The ratchet tree, if the GroupInfo has it (RFC 9420 §12.4.3.3).
+    pub ratchet_tree: Option<Vec<u8>>,
+}
+
+/// Reads what a GroupInfo says of itself. Nothing of it is verified.
+///
+/// # Errors
+///
+/// [`FramingError`] if the bytes are no GroupInfo.
+pub fn group_info(bytes: &[u8]) -> Result<GroupInfoSummary, FramingError> {
+    let group_info: VerifiableGroupInfo = read(bytes)?.value;
+    let tree =
+        group_info.extensions().ratchet_tree().map(|tree| tree.ratchet_tree().tls_serialize_detached());
+    let malformed = |error: tls_codec::Error| FramingError::Malformed {
+        kind: MessageKind::GroupInfo,
+        source: error.into(),
+    };
+    Ok(GroupInfoSummary {
+        group_id: group_info.group_id().to_vec(),
+        epoch: group_info.epoch().as_u64(),
+        ratchet_tree: tree.transpose().map_err(malformed)?,
+    })
+}
+
 /// A structure that an `MLSMessage` can hold.
 pub(crate) trait Body: Deserialize + Serialize {
     const KIND: MessageKind;

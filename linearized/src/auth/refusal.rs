@@ -166,6 +166,8 @@ pub enum Because {
     },
     /// What the MLS engine says.
     Mls(String),
+    /// Something that has to be handed in beside the event.
+    NotHere(&'static str),
     /// A size, in bytes.
     Size {
         /// How large the event would be.
@@ -238,6 +240,7 @@ impl fmt::Display for Because {
                 write!(f, "the device {device:?} of {user}, whose membership is {is}")
             }
             Self::Leaf { device, owner } => write!(f, "the leaf of device {device}: {owner}"),
+            Self::NotHere(what) => write!(f, "{what} is not here"),
             Self::Mls(detail) => f.write_str(detail),
             Self::Size { bytes, limit } => write!(f, "it would have {bytes} bytes; {limit} are allowed"),
             Self::Event(id) => write!(f, "because of {id}"),

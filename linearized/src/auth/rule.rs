@@ -144,6 +144,8 @@ rules! {
         Proposals = "4.3/1",
         /// The published group state is not what the commit makes.
         GroupState = "4.5.1/2",
+        /// What stands apart from the event is not here, or is not what the event names.
+        Apart = "R35",
         /// A leaf may not be used yet, or not any more.
         Lifetime = "R28",
         /// A leaf's credential is malformed or not the leaf's own.

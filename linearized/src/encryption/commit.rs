@@ -4,7 +4,8 @@ use mimi_mls::{
     Change, CommitError, DeviceAddress, GroupTracker, KeyPackageError, Member, PeerFault, StagedChange, Suite,
 };
 
-use super::{CommitContent, Devices, LeafOwner};
+use super::apart::whole_content;
+use super::{Apart, Devices, LeafOwner};
 use crate::auth::{Because, Membership, MlsRule, Refusal};
 use crate::event::Event;
 use crate::id::{DeviceId, UserId};
@@ -78,13 +79,15 @@ pub(super) fn stage(
     tracker: Option<&GroupTracker>,
     room: &Room,
     event: &Event,
+    apart: &Apart,
 ) -> Result<StagedCommit, Refusal> {
-    let content = CommitContent::parse(event.content())
-        .map_err(|field| Refusal::new(MlsRule::Malformed, Because::Field(field)))?;
+    let content = whole_content(event, apart)?;
     match tracker {
         None => {
+            let (message, state) = (&content.message, &content.public_group_state);
+            let tree = apart.tree.as_deref();
             let (tracker, change) =
-                GroupTracker::start(room.id().as_str(), suite, &content.message, &content.public_group_state)
+                GroupTracker::start_with_tree(room.id().as_str(), suite, message, state, tree)
                     .map_err(|error| refusal(&error))?;
             check_committer(&change, event)?;
             if room.is_whole() && change.epoch != FIRST_EPOCH {
@@ -199,6 +202,7 @@ fn rule(fault: &PeerFault) -> MlsRule {
         | PeerFault::UnusableKey { .. }
         | PeerFault::KeyPackage(_) => MlsRule::Credential,
         PeerFault::RemovedByJoiner { .. } => MlsRule::RemovedIllegally,
+        PeerFault::Tree(_) => MlsRule::Apart,
         PeerFault::MissingRatchetTree
         | PeerFault::MissingExternalPub
         | PeerFault::InvalidTree(_)

@@ -24,13 +24,7 @@ impl CommitContent {
     /// # Errors
     /// The name of the field that is missing or malformed.
     pub fn parse(content: &Object) -> Result<Self, &'static str> {
-        let prev_commit_event_id = match content.get("prev_commit_event_id") {
-            None => None,
-            Some(id) => {
-                let id = id.as_str().and_then(|id| EventId::parse(id).ok());
-                Some(id.ok_or("prev_commit_event_id")?)
-            }
-        };
+        let prev_commit_event_id = event_id_or_none(content, "prev_commit_event_id")?;
         Ok(Self {
             message: bytes(content, "message")?,
             public_group_state: bytes(content, "public_group_state")?,
@@ -126,8 +120,16 @@ fn text<'o>(object: &'o Object, field: &'static str) -> Result<&'o str, &'static
     object.get(field).and_then(Value::as_str).ok_or(field)
 }
 
-fn bytes(object: &Object, field: &'static str) -> Result<Vec<u8>, &'static str> {
+pub(super) fn bytes(object: &Object, field: &'static str) -> Result<Vec<u8>, &'static str> {
     base64::decode(text(object, field)?).map_err(|_| field)
+}
+
+pub(super) fn event_id_or_none(
+    object: &Object,
+    field: &'static str,
+) -> Result<Option<EventId>, &'static str> {
+    let parse = |id: &Value| id.as_str().and_then(|id| EventId::parse(id).ok()).ok_or(field);
+    object.get(field).map(parse).transpose()
 }
 
 fn event_id(object: &Object, field: &'static str) -> Result<EventId, &'static str> {

@@ -5,6 +5,7 @@
 //! memberships or devices change, and by whom, says [`Upkeep`]; a device encrypts with a [`Clearance`], so that nothing
 //! is sent while somebody could read it who should not (reading R36).
 
+mod apart;
 mod commit;
 mod content;
 mod devices;
@@ -13,6 +14,7 @@ mod upkeep;
 
 use mimi_mls::{GroupTracker, Suite};
 
+pub use apart::{Apart, ApartContent, MESSAGE_APART, MessageDigest, Needs};
 pub use commit::StagedCommit;
 pub use content::{CommitContent, EncryptedContent, WelcomeMessage};
 pub use devices::{Devices, LeafOwner};
@@ -90,10 +92,25 @@ impl Encryption {
         }
     }
 
-    /// Checks a commit event against the group and the room.
-    pub(crate) fn stage(&self, room: &Room, event: &Event) -> Result<Option<StagedCommit>, Refusal> {
+    /// What an event needs beside itself to be judged (reading R35).
+    pub(crate) fn needs(&self, event: &Event) -> Needs {
         match self {
-            Self::Mls(group) => commit::stage(group.suite, group.tracker.as_ref(), room, event).map(Some),
+            Self::Mls(group) => Needs::of(event, group.tracker.is_some()),
+            Self::None | Self::Foreign(_) => Needs::default(),
+        }
+    }
+
+    /// Checks a commit event against the group and the room.
+    pub(crate) fn stage(
+        &self,
+        room: &Room,
+        event: &Event,
+        apart: &Apart,
+    ) -> Result<Option<StagedCommit>, Refusal> {
+        match self {
+            Self::Mls(group) => {
+                commit::stage(group.suite, group.tracker.as_ref(), room, event, apart).map(Some)
+            }
             Self::None | Self::Foreign(_) => Ok(None),
         }
     }

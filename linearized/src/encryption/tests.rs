@@ -11,6 +11,8 @@ use crate::id::EventId;
 use crate::room::Effect;
 use crate::testing::*;
 
+mod large;
+
 const ALGORITHM: &str = "m.mls.v1.dhkemx25519-aes128gcm-sha256-ed25519";
 
 fn engine(user: &str, device: &str) -> Engine {

@@ -19,6 +19,7 @@ pub use proposal::{Authorised, Proposal};
 pub use seal::{CountersignError, INVITE_RESERVE, Sealed};
 
 use crate::auth::{self, AuthRule, Because, HubRule, Refusal, RoomRule};
+use crate::encryption::Apart;
 use crate::event::{Event, Recorded, RoomEvent, kind, needs_consent};
 use crate::id::ServerName;
 use crate::room::{Effect, Head, Room};
@@ -113,6 +114,14 @@ impl Hub {
     /// # Errors
     /// [`Refusal`] names the rule.
     pub fn authorise(&self, proposal: Proposal) -> Result<Authorised, Refusal> {
+        self.authorise_with(proposal, &Apart::default())
+    }
+
+    /// As [`Hub::authorise`], with what the event [needs](Room::needs) beside itself (reading R35).
+    ///
+    /// # Errors
+    /// [`Refusal`] names the rule.
+    pub fn authorise_with(&self, proposal: Proposal, apart: &Apart) -> Result<Authorised, Refusal> {
         self.is_still_hub()?;
         let event = proposal.event();
         self.room.check_room(event)?;
@@ -122,7 +131,7 @@ impl Hub {
         let state = self.room.select(event);
         let allowed_by = self.room.authorise(event, &state)?;
         let auth_events = state.to_cite(event);
-        let commit = self.room.stage_commit(event)?;
+        let commit = self.room.stage_commit(event, apart)?;
         let consent = needs_consent(event, self.room.version()).map_or(Consent::NotNeeded, Consent::Needed);
         let after = Some(self.room.head().clone());
         Ok(Authorised { proposal, after, auth_events, allowed_by, commit, consent })
@@ -154,11 +163,24 @@ impl Hub {
     /// # Errors
     /// [`ReplayError`] if the event does not follow the head, or its commit the group.
     pub fn replay(&mut self, recorded: Recorded, follow_commit: bool) -> Result<(), ReplayError> {
+        self.replay_with(recorded, follow_commit, &Apart::default())
+    }
+
+    /// As [`Hub::replay`], with what the event [needs](Room::needs) beside itself (reading R35).
+    ///
+    /// # Errors
+    /// [`ReplayError`] if the event does not follow the head, or its commit the group.
+    pub fn replay_with(
+        &mut self,
+        recorded: Recorded,
+        follow_commit: bool,
+        apart: &Apart,
+    ) -> Result<(), ReplayError> {
         let event = recorded.into_event();
         if *event.prev_events() != [self.room.head().event_id.clone()] {
             return Err(HeadMoved { now: self.room.head().clone() }.into());
         }
-        let commit = if follow_commit { self.room.stage_commit(event.event())? } else { None };
+        let commit = if follow_commit { self.room.stage_commit(event.event(), apart)? } else { None };
         self.room.apply(event, Effect::Applied, commit);
         Ok(())
     }

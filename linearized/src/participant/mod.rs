@@ -19,7 +19,7 @@ pub use takeover::OfferError;
 pub use two_heads::TwoHeads;
 
 use crate::auth::{self, Because, HubRule, Refusal, RoomRule};
-use crate::encryption::StagedCommit;
+use crate::encryption::{Apart, StagedCommit};
 use crate::event::{Recorded, RoomEvent, VerifiedPdu};
 use crate::hub::{HeadMoved, ReplayError};
 use crate::id::EventId;
@@ -156,8 +156,15 @@ impl Participant {
     /// `predecessor_listed` says whether the event named by [`Self::predecessor_elsewhere`] is in the list.
     #[must_use]
     pub fn judge(&self, pdu: VerifiedPdu, predecessor_listed: bool) -> Verdict {
+        self.judge_with(pdu, predecessor_listed, &Apart::default())
+    }
+
+    /// As [`Participant::judge`], with what the event [needs](Room::needs) beside itself (reading R35). Without it, the
+    /// event is soft-failed, and the group is not followed any more.
+    #[must_use]
+    pub fn judge_with(&self, pdu: VerifiedPdu, predecessor_listed: bool, apart: &Apart) -> Verdict {
         match self.check_place(&pdu, predecessor_listed) {
-            Ok(Place::Next(revived)) => self.judge_next(pdu, revived),
+            Ok(Place::Next(revived)) => self.judge_next(pdu, revived, apart),
             Ok(Place::Gap(missing)) => Verdict::Gap { missing, pdu },
             Err(refusal) => Verdict::Rejected(Rejected { event: pdu.into_event(), refusal }),
         }
@@ -213,7 +220,7 @@ impl Participant {
     }
 
     /// Judges an event whose place is the next one.
-    fn judge_next(&self, pdu: VerifiedPdu, revived: Vec<RoomEvent>) -> Verdict {
+    fn judge_next(&self, pdu: VerifiedPdu, revived: Vec<RoomEvent>, apart: &Apart) -> Verdict {
         let objection = pdu.objection().cloned();
         let event = pdu.into_event();
         let objected = objection.map(|error| Refusal::new(HubRule::NoConsent, Because::Signature(error)));
@@ -221,7 +228,7 @@ impl Participant {
             return Verdict::Rejected(Rejected { event, refusal });
         }
         // Only the MLS check of a PDU soft-fails (LM-04 §4.3, reading R11).
-        let (effect, commit, complaint) = match self.room.stage_commit(event.event()) {
+        let (effect, commit, complaint) = match self.room.stage_commit(event.event(), apart) {
             Ok(commit) => (Effect::Applied, commit, None),
             Err(refusal) => (Effect::SoftFailed, None, Some(refusal)),
         };
@@ -293,12 +300,26 @@ impl Participant {
         effect: Effect,
         follow_commit: bool,
     ) -> Result<(), ReplayError> {
+        self.replay_with(recorded, effect, follow_commit, &Apart::default())
+    }
+
+    /// As [`Participant::replay`], with what the event [needs](Room::needs) beside itself (reading R35).
+    ///
+    /// # Errors
+    /// [`ReplayError`] if the event does not follow the head, or its commit the group.
+    pub fn replay_with(
+        &mut self,
+        recorded: Recorded,
+        effect: Effect,
+        follow_commit: bool,
+        apart: &Apart,
+    ) -> Result<(), ReplayError> {
         let event = recorded.into_event();
         if !event.prev_events().contains(&self.room.head().event_id) {
             return Err(HeadMoved { now: self.room.head().clone() }.into());
         }
         let follow = follow_commit && effect == Effect::Applied;
-        let commit = if follow { self.room.stage_commit(event.event())? } else { None };
+        let commit = if follow { self.room.stage_commit(event.event(), apart)? } else { None };
         self.room.apply(event, effect, commit);
         Ok(())
     }

@@ -19,7 +19,7 @@ pub use state::State;
 pub use visibility::Visibility;
 
 use crate::auth::{self, AuthRule, Because, HubRule, Membership, Refusal, RoomRule, Rule, SelectedState};
-use crate::encryption::{Encryption, StagedCommit};
+use crate::encryption::{Apart, Encryption, Needs, StagedCommit};
 use crate::event::{Draft, Event, RoomEvent, Share, StrippedEvent, kind};
 use crate::id::{EventId, RoomId, ServerName, UserId};
 use crate::version::{HubSelection, RoomVersion};
@@ -311,15 +311,21 @@ impl Room {
         self.authorise(&event, &self.select(&event))
     }
 
+    /// What an event needs beside itself to be judged, if it comes next (reading R35).
+    #[must_use]
+    pub fn needs(&self, event: &Event) -> Needs {
+        self.encryption.needs(event)
+    }
+
     /// Checks what an event does to the room's MLS group (LM-04 §4.3): `None` if it does nothing.
     ///
     /// # Errors
     /// [`Refusal`] names the rule.
-    pub(crate) fn stage_commit(&self, event: &Event) -> Result<Option<StagedCommit>, Refusal> {
+    pub(crate) fn stage_commit(&self, event: &Event, apart: &Apart) -> Result<Option<StagedCommit>, Refusal> {
         if event.kind() != kind::MLS_COMMIT || event.state_key().is_some() {
             return Ok(None);
         }
-        self.encryption.stage(self, event)
+        self.encryption.stage(self, event, apart)
     }
 
     /// Appends an event that follows the head.

@@ -209,7 +209,7 @@ impl World {
             let other = self.clients.iter().find(|other| other.engine.device().address() == address).unwrap();
             KeyPackage::generate(other.engine.device(), KeyPackageUse::OneTime).unwrap()
         });
-        let changes = Changes { add: packages.collect(), remove: turn.remove, update: false };
+        let changes = Changes { add: packages.collect(), remove: turn.remove, ..Changes::default() };
         self.clients[n].engine.commit(&self.room, changes).unwrap();
     }
 
@@ -362,6 +362,7 @@ fn follow<'e>(engine: &mut Engine, room: &str, commits: impl IntoIterator<Item =
             event_id,
             message: &content.message,
             public_group_state: &content.public_group_state,
+            tree: None,
         })
         .collect();
     match engine.catch_up(room, &commits, now()) {
