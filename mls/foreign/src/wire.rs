@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn messages_that_are_too_large_are_not_looked_at() {
-        let bytes = vec![0; mimi_mls::framing::MAX_MESSAGE_LEN + 1];
+        let bytes = vec![0; mimi_mls::framing::MAX_COMMIT_LEN + 1];
         assert!(matches!(
             framed(MessageKind::PublicMessage, &bytes),
             Err(PeerFault::Framing(FramingError::TooLarge { .. }))

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::keeping_up::now;
 use super::*;
-use crate::framing::MAX_MESSAGE_LEN;
+use crate::framing::MAX_COMMIT_LEN;
 use crate::{CommitError, GroupTracker, KeyPackageError};
 
 /// Alice and Bob with a hub in epoch 2, Alice's pending commit that adds Carol's device, and a message of Alice's.
@@ -120,12 +120,13 @@ proptest! {
 #[test]
 fn what_is_too_long_is_refused_before_it_is_read() {
     let mut given = given();
-    for len in [MAX_WELCOME_LEN + 1, 2 * MAX_WELCOME_LEN] {
+    // A commit may be longer than anything else, as it may stand apart from its event.
+    for len in [MAX_COMMIT_LEN + 1, 2 * MAX_COMMIT_LEN] {
         given.refuses(&vec![0; len], |fault| {
             assert!(matches!(fault, PeerFault::Framing(FramingError::TooLarge { .. })), "{fault:?}");
         });
     }
-    let long = vec![0; MAX_MESSAGE_LEN + 1];
+    let long = vec![0; MAX_COMMIT_LEN + 1];
     assert_error!(
         given.bob.receive_commit(ROOM, &long, "$4"),
         Error::Peer(PeerFault::Framing(FramingError::TooLarge { .. }))
