@@ -1,7 +1,7 @@
 //! What of a commit goes into its event, and what may stand apart from it (reading R35).
 //!
-//! An event has at most 65,536 bytes (LM-04 §3.5). The ratchet tree outgrows that in a group of about 150 devices, and
-//! a commit with a path does in a group of about 500, if most of its parents are blank. The tree can be left out of the
+//! An event has at most 65,536 bytes (LM-04 §3.5). The ratchet tree outgrows that in a group of 130 to 190 devices, and
+//! a commit with a path does in a group of about 550, if its parents are blank. The tree can be left out of the
 //! GroupInfo, whose signature covers its hash; the commit can be named by its hash. Whoever needs them gets them from the
 //! hub.
 

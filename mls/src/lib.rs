@@ -118,7 +118,7 @@ pub use self::roster::Member;
 pub use self::snapshot::SnapshotError;
 pub use self::suite::{SignatureScheme, Suite};
 pub use self::tracker::{GroupTracker, StagedChange};
-pub use self::tree::{MAX_TREE_LEN, TreeError, WARM_LEAVES};
+pub use self::tree::{MAX_TREE_LEN, TreeError, WARM_LEAVES, tree_hash};
 
 #[cfg(test)]
 mod tests {

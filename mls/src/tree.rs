@@ -18,6 +18,9 @@ use crate::suite::Suite;
 /// keys.
 pub const MAX_TREE_LEN: usize = 8 * 1024 * 1024;
 
+/// The most leaves that a tree may have room for. Blank ones have a byte each, and take as long to hash as others.
+const MAX_LEAVES: usize = 65_536;
+
 /// How many leaves have a node above them whose key should be known, so that others need not encrypt to each of the
 /// leaves: see [`Engine::is_cold`](crate::Engine::is_cold).
 pub const WARM_LEAVES: usize = 64;
@@ -37,6 +40,14 @@ pub enum TreeError {
         /// The largest number that is accepted.
         limit: usize,
     },
+    /// The tree has too many leaves, blank ones included.
+    #[error("a ratchet tree of {leaves} leaves is too large, the limit is {limit}")]
+    TooManyLeaves {
+        /// The number of leaves.
+        leaves: usize,
+        /// The largest number that is accepted.
+        limit: usize,
+    },
     /// The bytes are no tree, or something follows it (RFC 9420 §12.4.3.3).
     #[error("the bytes are not a ratchet tree")]
     Malformed(#[source] Source),
@@ -48,15 +59,27 @@ pub enum TreeError {
     WrongTree,
 }
 
-/// Reads a ratchet tree that has to be the one whose hash is `expected`.
-pub(crate) fn read(bytes: &[u8], suite: Suite, expected: &[u8]) -> Result<RatchetTreeIn, CommitError> {
+/// The hash of a ratchet tree, as a GroupInfo signs it (RFC 9420 §7.8). Nothing else of the tree is checked.
+///
+/// # Errors
+///
+/// [`PeerFault::Tree`] if the bytes are no tree, or too large a one.
+pub fn tree_hash(bytes: &[u8], suite: Suite) -> Result<Vec<u8>, CommitError> {
     let size = bytes.len();
     if size > MAX_TREE_LEN {
         return Err(PeerFault::from(TreeError::TooLarge { size, limit: MAX_TREE_LEN }).into());
     }
-    let malformed = |error: TlsError| PeerFault::from(TreeError::Malformed(error.into()));
     let nodes = Nodes::parse(bytes).map_err(malformed)?;
-    if nodes.hash(suite)? != expected {
+    let leaves = nodes.0.len().div_ceil(2);
+    if leaves > MAX_LEAVES {
+        return Err(PeerFault::from(TreeError::TooManyLeaves { leaves, limit: MAX_LEAVES }).into());
+    }
+    Ok(nodes.hash(suite)?)
+}
+
+/// Reads a ratchet tree that has to be the one whose hash is `expected`.
+pub(crate) fn read(bytes: &[u8], suite: Suite, expected: &[u8]) -> Result<RatchetTreeIn, CommitError> {
+    if tree_hash(bytes, suite)? != expected {
         return Err(PeerFault::from(TreeError::WrongTree).into());
     }
     let tree = RatchetTreeIn::tls_deserialize_exact(bytes).map_err(malformed)?;
@@ -64,6 +87,10 @@ pub(crate) fn read(bytes: &[u8], suite: Suite, expected: &[u8]) -> Result<Ratche
         Ok(again) if again == bytes => Ok(tree),
         _ => Err(PeerFault::from(TreeError::NotCanonical).into()),
     }
+}
+
+fn malformed(error: TlsError) -> PeerFault {
+    TreeError::Malformed(error.into()).into()
 }
 
 /// A node that is not blank.

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::testing::{ROOM, address, engine, key_package};
 use crate::{Carriage, Changes, Engine};
@@ -109,4 +111,37 @@ fn places_are_those_of_the_array() {
     assert_eq!(row(1, 4), [1, 5, 9, 13]);
     assert_eq!(row(2, 2), [3, 11]);
     assert_eq!(row(3, 1), [7]);
+}
+
+#[test]
+fn a_tree_of_blank_leaves_is_not_hashed_without_end() {
+    let nodes = 2 * MAX_LEAVES + 1;
+    let mut bytes = VLBytes::new(vec![0; nodes]).tls_serialize_detached().unwrap();
+    let error = read(&bytes, Suite::MANDATORY, &[0; 32]).unwrap_err();
+    assert!(
+        matches!(error, CommitError::Peer(PeerFault::Tree(TreeError::TooManyLeaves { .. }))),
+        "{error:?}"
+    );
+    bytes = VLBytes::new(vec![0; nodes - 2]).tls_serialize_detached().unwrap();
+    let error = read(&bytes, Suite::MANDATORY, &[0; 32]).unwrap_err();
+    assert!(matches!(error, CommitError::Peer(PeerFault::Tree(TreeError::WrongTree))), "{error:?}");
+}
+
+#[test]
+fn a_damaged_tree_is_another_tree() {
+    let mut alice = group(&[(5, &[]), (0, &["D2"])]);
+    let expected = signed_hash(&mut alice);
+    let good = alice.ratchet_tree(ROOM).unwrap();
+    assert!(read(&good, Suite::MANDATORY, &expected).is_ok());
+    proptest!(|(place in any::<prop::sample::Index>(), change in 1_u8.., cut in any::<bool>())| {
+        let mut bytes = good.clone();
+        let place = place.index(bytes.len());
+        if cut {
+            bytes.truncate(place);
+        } else {
+            bytes[place] ^= change;
+        }
+        let error = read(&bytes, Suite::MANDATORY, &expected).unwrap_err();
+        prop_assert!(matches!(error, CommitError::Peer(PeerFault::Tree(_))), "{error:?}");
+    });
 }
