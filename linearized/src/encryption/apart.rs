@@ -35,13 +35,17 @@ impl MessageDigest {
         Self { sha256: Sha256::digest(message).into(), size: message.len() }
     }
 
-    fn parse(value: &Value) -> Option<Self> {
+    /// Reads a digest: an object with `sha256`, in base64, and `size`. `None` if it is none, or of something too large.
+    #[must_use]
+    pub fn parse(value: &Value) -> Option<Self> {
         let sha256 = base64::decode(value.get("sha256")?.as_str()?).ok()?;
         let size = usize::try_from(as_integer(value.get("size")?)?).ok()?;
         (size <= MAX_COMMIT_LEN).then_some(Self { sha256: sha256.try_into().ok()?, size })
     }
 
-    fn to_json(self) -> Value {
+    /// The digest as JSON.
+    #[must_use]
+    pub fn to_json(self) -> Value {
         json!({"sha256": base64::encode(&self.sha256), "size": self.size})
     }
 

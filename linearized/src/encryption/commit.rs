@@ -214,8 +214,8 @@ fn rule(fault: &PeerFault) -> MlsRule {
 
 #[cfg(test)]
 mod tests {
-    use mimi_mls::CredentialError;
     use mimi_mls::framing::MessageKind;
+    use mimi_mls::{CredentialError, TreeError};
 
     use super::*;
 
@@ -248,6 +248,7 @@ mod tests {
                 PeerFault::RemovedByJoiner { joiner: address("A"), removed: address("B") },
                 MlsRule::RemovedIllegally,
             ),
+            (PeerFault::Tree(TreeError::WrongTree), MlsRule::Apart),
             (PeerFault::MissingRatchetTree, MlsRule::GroupState),
             (PeerFault::UnknownGroupInfoSigner, MlsRule::GroupState),
             (PeerFault::BadConfirmationTag, MlsRule::Malformed),
