@@ -5,6 +5,8 @@
 
 pub mod backfill;
 pub mod claim_keys;
+pub mod commit_message;
+pub mod commit_tree;
 pub mod event;
 mod incoming;
 pub mod invite;
@@ -21,6 +23,7 @@ pub mod serve;
 pub mod server_keys;
 pub mod state;
 pub mod state_ids;
+pub mod upload_commit;
 pub mod user_device;
 
 use axum::Router;
@@ -35,6 +38,9 @@ use crate::node::Node;
 /// The prefix under which endpoints that Matrix does not have are reachable until they are final (LM-04 §12.5.1).
 pub const UNSTABLE_PREFIX: &str =
     "/_matrix/federation/unstable/org.matrix.i-d.ralston-mimi-linearized-matrix.02";
+
+/// The prefix of what this project has for rooms that are too large for their events (reading R35).
+pub const LARGE_ROOMS_PREFIX: &str = "/_matrix/federation/unstable/org.mimi-interop.large-rooms";
 
 /// A path in its final form and, where the draft gives one, its unstable form (reading R24).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +75,10 @@ pub fn router(node: Node) -> Router {
         .route(&format!("{V1}/make_join/{{room}}/{{user}}"), get(make_join::handle))
         .route(&format!("{V1}/make_leave/{{room}}/{{user}}"), get(make_leave::handle))
         .route(&format!("{V1}/make_knock/{{room}}/{{user}}"), get(make_knock::handle))
-        .route(&format!("{V1}/user/keys/claim"), post(claim_keys::handle));
+        .route(&format!("{V1}/user/keys/claim"), post(claim_keys::handle))
+        .route(&format!("{LARGE_ROOMS_PREFIX}/message/{{event}}"), get(commit_message::handle))
+        .route(&format!("{LARGE_ROOMS_PREFIX}/tree/{{event}}"), get(commit_tree::handle))
+        .route(&format!("{LARGE_ROOMS_PREFIX}/upload/{{room}}"), post(upload_commit::handle));
     for (base, rest, method) in [
         (V2, "/send/{txn}", put(send::handle)),
         (V2, "/event/{event}", get(event::handle)),

@@ -3,6 +3,7 @@
 //! It is described in `conformance/control-api.yaml`, so that other servers can offer it too. It has no authentication
 //! and belongs on a loopback address.
 
+mod apart;
 mod devices;
 mod events;
 mod membership;
@@ -36,6 +37,11 @@ pub fn router(node: Node) -> Router {
         .route("/users/{user}/devices/{target}/{device}", get(users::device))
         .route("/users/{user}/to-device", post(users::send_to_device))
         .route("/users/{user}/inbox", get(users::inbox));
+    let large_rooms = Router::new()
+        .route("/rooms/{room}/message", post(apart::hand_in))
+        .route("/message/{event}", get(apart::message))
+        .route("/tree/{event}", get(apart::tree));
+    let api = api.nest("/unstable/org.mimi-interop.large-rooms", large_rooms);
     Router::new()
         .nest("/control/v1", api)
         .fallback(|| async { ApiError::unrecognized() })

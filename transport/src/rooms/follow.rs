@@ -65,7 +65,8 @@ impl Node {
                 location.is_some_and(|location| location.room_id == *participant.room().id())
             }
         };
-        Ok(participant.judge(pdu, listed))
+        let apart = self.apart_from_hub(participant.room(), pdu.event()).await?;
+        Ok(participant.judge_with(pdu, listed, &apart))
     }
 
     /// Stores and appends an extension, step by step.
@@ -92,11 +93,14 @@ impl Node {
             self.note_repeated_lpdu(participant.room(), step.event()).await?;
             let record =
                 record_of(participant.room().version(), step.event(), step.effect(), from, Vec::new());
+            self.keep_named(&room_id, step.event().event()).await?;
             position = self.store.append(&room_id, expected, record).await?;
             expected = ExpectedHead::Event(step.event().id().clone());
         }
         let events = participant.append(extension)?;
-        self.keep_group(participant.room(), epoch, position).await;
+        if let Some(last) = events.last() {
+            self.keep_group(participant.room(), epoch, position, last).await;
+        }
         for event in events {
             self.applied(participant.room(), &event).await;
         }

@@ -33,7 +33,10 @@ impl Node {
             return Ok(Accepted::Already(id));
         }
         let version = Arc::clone(hub.room().version());
-        let authorised = hub.authorise(proposal)?;
+        let authorised = {
+            let apart = self.apart_here(hub.room(), proposal.event()).await?;
+            hub.authorise_with(proposal, &apart)?
+        };
         if let Some(commit) = authorised.commit() {
             self.check_devices(commit).await?;
         }
@@ -65,10 +68,11 @@ impl Node {
         };
         let targets = self.elsewhere(hub.room(), sealed.event());
         let record = record_of(hub.room().version(), sealed.event(), Effect::Applied, from, targets.clone());
+        self.keep_named(hub.room().id(), sealed.event().event()).await?;
         let position = self.store.append(hub.room().id(), expected, record).await?;
         let epoch = hub.room().encryption().epoch();
         let event = hub.append(sealed)?;
-        self.keep_group(hub.room(), epoch, position).await;
+        self.keep_group(hub.room(), epoch, position, &event).await;
         self.applied(hub.room(), &event).await;
         for target in &targets {
             self.wake(target);
@@ -93,7 +97,13 @@ impl Node {
     }
 
     /// Keeps the MLS group after the event at `position`, if that changed it.
-    pub(super) async fn keep_group(&self, room: &Room, epoch_before: Option<u64>, position: Position) {
+    pub(super) async fn keep_group(
+        &self,
+        room: &Room,
+        epoch_before: Option<u64>,
+        position: Position,
+        event: &RoomEvent,
+    ) {
         let Some(tracker) = room.encryption().tracker().filter(|_| room.encryption().epoch() != epoch_before)
         else {
             return;
@@ -109,6 +119,7 @@ impl Node {
             // The list has the commit: the group follows it again after a restart.
             tracing::warn!(room = %room.id(), error, "the MLS group could not be kept");
         }
+        self.keep_tree(room, event.event(), position).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reading rooms back from the store.
 
+use mimi_linearized::encryption::Apart;
 use mimi_linearized::event::Recorded;
 use mimi_linearized::hub::Hub;
 use mimi_linearized::id::RoomId;
@@ -32,7 +33,7 @@ pub(super) async fn load(node: &Node, id: &RoomId) -> Result<Option<Role>, RoomE
     let mut next: Position = from;
     while !records.is_empty() {
         for record in records.iter().filter(|record| record.position >= next) {
-            replay(&mut role, record, record.position >= followed)?;
+            replay(node, &mut role, record, record.position >= followed).await?;
         }
         next = records.last().map_or(next, |record| record.position.saturating_add(1));
         records = node.store.records(id, next, PAGE).await?;
@@ -53,11 +54,18 @@ fn read_with_any_version(node: &Node, record: &Record) -> Result<Recorded, RoomE
     Ok(result?)
 }
 
-fn replay(role: &mut Role, record: &Record, follow_commit: bool) -> Result<(), RoomError> {
+async fn replay(node: &Node, role: &mut Role, record: &Record, follow_commit: bool) -> Result<(), RoomError> {
     let recorded = Recorded::read(&record.bytes, &record.event_id, role.room().version())?;
+    let apart = if follow_commit {
+        node.apart_recorded(role.room(), recorded.event().event(), record.position).await?
+    } else {
+        Apart::default()
+    };
     match role {
-        Role::Hub(hub) => hub.replay(recorded, follow_commit)?,
-        Role::Participant(participant) => participant.replay(recorded, record.effect, follow_commit)?,
+        Role::Hub(hub) => hub.replay_with(recorded, follow_commit, &apart)?,
+        Role::Participant(participant) => {
+            participant.replay_with(recorded, record.effect, follow_commit, &apart)?
+        }
     }
     Ok(())
 }

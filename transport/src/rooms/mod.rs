@@ -3,6 +3,7 @@
 //! A room is worked on by one task at a time: its cell is locked while an event is authorised, stored and applied, so
 //! that its list has one order. Signatures are checked, and keys fetched, before the lock is taken.
 
+mod apart;
 mod create;
 mod error;
 mod follow;

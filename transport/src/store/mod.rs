@@ -7,6 +7,7 @@
 //!
 //! Every method that changes something returns only once the change would survive a crash of the machine.
 
+pub mod apart;
 mod delivery;
 mod devices;
 mod rooms;
@@ -18,6 +19,7 @@ mod suite;
 
 use std::path::PathBuf;
 
+pub use apart::ApartStore;
 pub use delivery::{Cursor, DeliveryStore, Flight, FlightRange, Outgoing, OutgoingItem};
 pub use devices::{Claimed, DeviceStore, InboxItem, KeyStore, NewKeyPackage, StoredKeys};
 pub use rooms::{
@@ -69,6 +71,6 @@ pub enum StoreError {
 }
 
 /// Everything that a server remembers.
-pub trait Store: RoomStore + TransactionStore + DeliveryStore + DeviceStore + KeyStore {}
+pub trait Store: RoomStore + ApartStore + TransactionStore + DeliveryStore + DeviceStore + KeyStore {}
 
-impl<S: RoomStore + TransactionStore + DeliveryStore + DeviceStore + KeyStore> Store for S {}
+impl<S: RoomStore + ApartStore + TransactionStore + DeliveryStore + DeviceStore + KeyStore> Store for S {}

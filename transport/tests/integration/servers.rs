@@ -1,5 +1,7 @@
 //! Whole servers talking to each other: joining, speaking, being away, coming back.
 
+mod large_rooms;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;

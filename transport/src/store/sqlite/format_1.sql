@@ -46,9 +46,6 @@ CREATE TABLE snapshot_events (
     PRIMARY KEY (room, part, place)
 ) STRICT;
 
--- A room reads back what it only knows by id any more.
-CREATE INDEX snapshot_events_by_id ON snapshot_events (room, event_id);
-
 -- MLS groups; each has followed its room's list up to, not including, `position`.
 CREATE TABLE mls_groups (
     room     INTEGER PRIMARY KEY REFERENCES rooms,

@@ -7,6 +7,7 @@
 //!
 //! A change whose future is dropped may still be made.
 
+mod apart;
 mod decode;
 mod delivery;
 mod devices;

@@ -14,6 +14,7 @@ use mimi_linearized::room::Effect;
 
 use super::{AppendError, ExpectedHead, InboxItem, NewRecord, Store};
 
+pub(crate) mod apart;
 pub(crate) mod delivery;
 pub(crate) mod devices;
 pub(crate) mod inboxes;
@@ -48,6 +49,7 @@ macro_rules! store_suite {
                 events_are_read_back_from_where_they_are, rooms_have_a_list_or_a_snapshot,
                 the_group_that_went_furthest_is_kept, evidence_is_kept_once_and_in_order, invites_are_replaced,
                 rooms_survive_reopening;
+            apart: messages_that_are_named_stay, the_newest_trees_are_kept;
             transactions: the_first_answer_stays, answers_belong_to_one_transaction, old_answers_are_forgotten;
             delivery: cursors_start_where_they_are_wanted, a_refused_append_makes_no_cursor,
                 arriving_moves_cursors_and_never_back, a_cursor_stops_at_the_end, flights_are_kept_until_they_arrive,

@@ -1,0 +1,45 @@
+//! `GET …/large-rooms/tree/:eventId` (reading R35): the ratchet tree after an `m.mls.commit`.
+
+use axum::extract::State;
+use http::Method;
+use mimi_linearized::base64;
+use mimi_linearized::id::{EventId, ServerName};
+use serde_json::{Value, json};
+
+use super::{Answer, Authenticated, LARGE_ROOMS_PREFIX, PathParams, Paths, ask, segment};
+use crate::error::ApiError;
+use crate::node::Node;
+use crate::rooms::RoomError;
+
+/// The path of the tree after an event. It has an unstable form alone.
+#[must_use]
+pub fn paths(id: &EventId) -> Paths {
+    Paths::stable(format!("{LARGE_ROOMS_PREFIX}/tree/{}", segment(id.as_str())))
+}
+
+/// Answers with the tree in base64, if the caller may see its event.
+///
+/// # Errors
+/// `M_NOT_FOUND` if there is no such tree any more, or the caller has nothing to do with it.
+pub async fn handle(
+    State(node): State<Node>,
+    path: PathParams,
+    request: Authenticated,
+) -> Result<Answer, ApiError> {
+    let tree = node.serve_tree(&path.event()?, Some(&request.origin)).await?;
+    let tree = tree.ok_or_else(|| ApiError::not_found("no such tree"))?;
+    Ok(Answer(json!({"ratchet_tree": base64::encode(&tree)})))
+}
+
+/// Asks a server for the tree after a commit event. It is not checked here.
+///
+/// # Errors
+/// [`RoomError`] if the server does not answer with bytes in base64.
+pub async fn call(node: &Node, server: &ServerName, id: &EventId) -> Result<Vec<u8>, RoomError> {
+    let answer = ask(node, server, Method::GET, &paths(id), None).await?;
+    let tree = answer.get("ratchet_tree").and_then(Value::as_str).and_then(|text| base64::decode(text).ok());
+    tree.ok_or_else(|| RoomError::BadAnswer {
+        server: server.clone(),
+        what: "`ratchet_tree` is no base64".to_owned(),
+    })
+}
