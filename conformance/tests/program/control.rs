@@ -30,13 +30,14 @@ fn the_server_has_every_operation_of_the_description() {
     let serving = Serving::start(folder.path(), "localhost:9", "127.0.0.1:0", &[]);
     let address = serving.address("control");
     let operations = operations();
-    assert_eq!(operations.len(), 12, "{operations:?}");
+    assert_eq!(operations.len(), 15, "{operations:?}");
     for (path, method) in operations {
         let path = path
             .replace("{room}", "%21nowhere%3Alocalhost%3A9")
             .replace("{user}", "alice")
             .replace("{target}", "%40bob%3Alocalhost%3A9")
-            .replace("{device}", "NONE");
+            .replace("{device}", "NONE")
+            .replace("{event}", "%24nothing");
         let body = (method == "POST").then(|| json!({}));
         let (status, answer) = http(&address, &method, &format!("/control/v1{path}"), body.as_ref());
         assert_ne!(answer["errcode"], "M_UNRECOGNIZED", "{method} {path}: {status} {answer}");

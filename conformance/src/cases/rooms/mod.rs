@@ -3,6 +3,7 @@
 mod authorization;
 mod following;
 mod hub;
+mod large;
 mod lifecycle;
 mod mls;
 mod receiving;
@@ -13,6 +14,7 @@ use crate::case::Case;
 pub(super) const CASES: &[&[Case]] = &[
     lifecycle::CASES,
     mls::CASES,
+    large::CASES,
     receiving::CASES,
     vetting::CASES,
     following::CASES,
