@@ -276,7 +276,7 @@ fn a_room_grows_past_what_fits_into_an_event() {
 }
 
 /// The same with 5,000 devices, which takes a while:
-/// `cargo test --release -p mimi-linearized --lib five_thousand -- --ignored`.
+/// `cargo test -p mimi-linearized --lib five_thousand -- --ignored`.
 #[test]
 #[ignore = "it takes minutes"]
 fn a_room_grows_to_five_thousand_devices() {
