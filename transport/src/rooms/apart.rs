@@ -10,11 +10,14 @@ use super::{Role, RoomError};
 use crate::api::{commit_message, commit_tree, upload_commit};
 use crate::node::Node;
 
+/// The message of a commit event, or what names it where it stands apart.
+type Message = Result<Vec<u8>, MessageDigest>;
+
 /// A commit event that is in the list, with its group state.
 struct Commit {
     room_id: RoomId,
     position: Position,
-    message: Result<Vec<u8>, MessageDigest>,
+    message: Message,
     group_state: Vec<u8>,
     /// The tree, if the group is still as this commit left it.
     tree_now: Option<Vec<u8>>,
@@ -219,7 +222,7 @@ impl Node {
 }
 
 /// The message of a commit event, or what names it, and the group state; `None` of any other event.
-fn state_of(event: &Event) -> Option<(Result<Vec<u8>, MessageDigest>, Vec<u8>)> {
+fn state_of(event: &Event) -> Option<(Message, Vec<u8>)> {
     if event.kind() != kind::MLS_COMMIT || event.state_key().is_some() {
         return None;
     }

@@ -64,7 +64,7 @@ async fn replay(node: &Node, role: &mut Role, record: &Record, follow_commit: bo
     match role {
         Role::Hub(hub) => hub.replay_with(recorded, follow_commit, &apart)?,
         Role::Participant(participant) => {
-            participant.replay_with(recorded, record.effect, follow_commit, &apart)?
+            participant.replay_with(recorded, record.effect, follow_commit, &apart)?;
         }
     }
     Ok(())

@@ -83,7 +83,7 @@ impl Place {
         }
         let events = self.node().list(room, 0, 1_000).await.unwrap().unwrap().0;
         let objects = events.iter().map(|event| serde_json::from_slice::<Object>(event).unwrap());
-        let last = objects.filter(|event| event["type"] == "m.mls.commit").last().unwrap();
+        let last = objects.rev().find(|event| event["type"] == "m.mls.commit").unwrap();
         mimi_linearized::event::reference_id(&last, self.node().versions.default_version())
     }
 }
