@@ -1,7 +1,7 @@
 //! Measures what `docs/large-rooms.md` has in its tables: the bytes of everything that a group of so many devices sends.
 //!
 //! ```sh
-//! cargo run --release -p mimi-mls --example large_rooms -- 10 100 155 210 500 1000 5000
+//! cargo run -p mimi-mls --example large_rooms -- 10 100 155 210 500 1000 5000
 //! ```
 
 use std::error::Error;
