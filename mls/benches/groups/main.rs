@@ -29,6 +29,10 @@ pub(crate) const PEER: &str = "mls-rs";
 /// The size of a message: 1 KiB.
 pub(crate) const TEXT: [u8; 1024] = [b'x'; 1024];
 
+/// The largest group in which a commit has a path. In a larger one, which grew by adds alone, it would not fit into an
+/// event.
+pub(crate) const PATHS: usize = 500;
+
 pub(crate) const ROOM: &str = "!room:hub.example";
 
 fn main() {

@@ -155,7 +155,9 @@ impl Group {
         let others = strangers(0..members.saturating_sub(2));
         let mut batches = vec![vec![key_package(&bob_client)]];
         batches.extend(others.chunks(BATCH).map(<[_]>::to_vec));
-        batches.extend([Vec::new(), Vec::new()]);
+        if members <= crate::PATHS {
+            batches.extend([Vec::new(), Vec::new()]);
+        }
         let mut bob: Option<MlsGroup<ClientConfig>> = None;
         let mut before = None;
         for batch in batches {
