@@ -204,10 +204,21 @@ pub(crate) struct Outcome {
     pub(crate) covers: &'static [&'static str],
     /// How long it took.
     pub(crate) duration_ms: u64,
+    /// The MLS implementations of the suite's devices in this case, in the order in which the devices are made: once for
+    /// each time the case was tried.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) mls: Vec<Vec<&'static str>>,
     /// Why the verdict is not simply a pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     /// The requests and answers that show it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) evidence: Vec<Exchange>,
+}
+
+impl Outcome {
+    /// Whether devices of several MLS implementations were in the case at once.
+    pub(crate) fn has_mixed_room(&self) -> bool {
+        self.mls.iter().any(|stacks| stacks.iter().any(|stack| Some(stack) != stacks.first()))
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mimi_linearized::id::{RoomId, UserId};
+use mimi_mls_foreign::Stack;
 use mimi_transport::client::{ClientError, Response};
 use mimi_transport::tls::{ClientOffer, ServerCertificate};
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use crate::case::{Finding, fault};
 use crate::environment::Environment;
 use crate::evidence::Recorder;
+use crate::mls::{Devices, MlsDevice};
 use crate::peer::Peer;
 use crate::target::{Control, Room, Target};
 use crate::wire::{self, Ask, Reply};
@@ -31,21 +33,34 @@ pub(crate) struct Context {
     pub(crate) environment: Arc<Environment>,
     /// What goes over the wire in this case.
     pub(crate) recorder: Recorder,
+    /// Where the case's devices come from.
+    devices: Arc<Devices>,
     /// The server that is driven: the target, unless the case looks at another one.
     driven: Target,
 }
 
 impl Context {
-    /// A context for a case.
-    pub(crate) fn new(environment: Arc<Environment>) -> Self {
+    /// A context for a case, whose devices are of these MLS implementations in turn.
+    pub(crate) fn new(environment: Arc<Environment>, stacks: Vec<Stack>) -> Self {
         let driven = environment.target.clone();
-        Self { environment, recorder: Recorder::default(), driven }
+        let devices = Arc::new(Devices::new(stacks));
+        Self { environment, recorder: Recorder::default(), devices, driven }
     }
 
     /// The same case's view of another server that is driven like the target.
     pub(crate) fn at(&self, server: &Target) -> Self {
         let (environment, recorder) = (Arc::clone(&self.environment), self.recorder.clone());
-        Self { environment, recorder, driven: server.clone() }
+        Self { environment, recorder, devices: Arc::clone(&self.devices), driven: server.clone() }
+    }
+
+    /// A new device of a user, with its MLS keys.
+    pub(crate) fn device(&self, user: &UserId, id: &str) -> Result<MlsDevice, Finding> {
+        self.devices.device(user, id)
+    }
+
+    /// The MLS implementations of the devices that the case has made, in that order.
+    pub(crate) fn stacks_used(&self) -> Vec<&'static str> {
+        self.devices.made()
     }
 
     /// The control API. A case that uses it says so in its needs.

@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 
 use crate::case::Finding;
+use crate::mls::Stacks;
 use crate::target::Target;
 use crate::unstable::UnstableOnly;
 
@@ -186,6 +187,8 @@ pub(crate) struct Environment {
     pub(crate) resolve: Vec<StaticEntry>,
     /// The seed of every random choice.
     pub(crate) seed: u64,
+    /// Which MLS implementations the suite's devices are of.
+    pub(crate) mls: Stacks,
     /// The room versions the suite knows.
     pub(crate) versions: RoomVersions,
     /// The way to the target.
@@ -205,6 +208,7 @@ impl Environment {
         ports: Ports,
         resolve: Vec<StaticEntry>,
         seed: u64,
+        mls: Stacks,
     ) -> Result<Arc<Self>, TlsError> {
         // What the target negotiates is judged by cases of its own; the others go on with it (reading R26).
         let offer = ClientOffer { tls: TlsVersions::Tls12AndTls13, http: HttpVersions::Http2AndHttp11 };
@@ -217,6 +221,7 @@ impl Environment {
             ports,
             resolve,
             seed,
+            mls,
             versions,
             client,
             started,

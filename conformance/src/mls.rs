@@ -1,12 +1,16 @@
 //! Users' devices of the suite: real MLS, with the keys on the suite's side.
 
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use mimi_linearized::base64;
 use mimi_linearized::encryption::{CommitContent, EncryptedContent, WelcomeMessage};
 use mimi_linearized::id::{EventId, RoomId, UserId};
 use mimi_mls::{
-    Changes, Decrypted, Device, DeviceAddress, Engine, KeyPackage, KeyPackageUse, Lifetime, OutboundCommit,
-    Suite,
+    Decrypted, DeviceAddress, Error, KeyPackageUse, Lifetime, OutboundCommit, RoomChanges, RoomClient, Suite,
 };
+use mimi_mls_foreign::Stack;
 use serde_json::Value;
 
 use crate::case::{Finding, fault};
@@ -16,6 +20,79 @@ pub(crate) const ALGORITHM: &str = "m.mls.v1.dhkemx25519-aes128gcm-sha256-ed2551
 /// The mandatory algorithm of key packages.
 pub(crate) const KEY_PACKAGES: &str = "m.mls.v1.key_package.dhkemx25519-aes128gcm-sha256-ed25519";
 
+/// Which MLS implementations the suite's devices are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stacks {
+    /// All of this one.
+    One(Stack),
+    /// Of each in turn. A case is tried with each one first.
+    Mixed,
+}
+
+impl Stacks {
+    /// The orders in which a case with devices is tried: its first device is of the first stack, the next of the
+    /// next, and again from the beginning.
+    pub(crate) fn orders(self) -> Vec<Vec<Stack>> {
+        match self {
+            Self::One(stack) => vec![vec![stack]],
+            Self::Mixed => (0..Stack::ALL.len())
+                .map(|first| Stack::ALL.iter().copied().cycle().skip(first).take(Stack::ALL.len()).collect())
+                .collect(),
+        }
+    }
+}
+
+impl FromStr for Stacks {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, Stack::from_name(text)) {
+            ("mixed", _) => Ok(Self::Mixed),
+            (_, Some(stack)) => Ok(Self::One(stack)),
+            _ => Err("it is openmls, mls-rs or mixed".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Stacks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::One(stack) => stack.name(),
+            Self::Mixed => "mixed",
+        })
+    }
+}
+
+/// Where a case gets its devices from: each of the stack whose turn it is.
+#[derive(Debug)]
+pub(crate) struct Devices {
+    order: Vec<Stack>,
+    made: Mutex<Vec<Stack>>,
+}
+
+impl Devices {
+    /// Devices of these stacks, in turn.
+    pub(crate) fn new(order: Vec<Stack>) -> Self {
+        Self { order, made: Mutex::default() }
+    }
+
+    /// A new device.
+    pub(crate) fn device(&self, user: &UserId, id: &str) -> Result<MlsDevice, Finding> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = self.order.iter().cycle().nth(made.len()).copied();
+        let stack = turn.ok_or_else(|| broken("there is no stack to take devices of"))?;
+        let client = stack.device(user.as_str(), id, Suite::MANDATORY).map_err(broken)?;
+        made.push(stack);
+        Ok(MlsDevice { user: user.clone(), id: id.to_owned(), client: Mutex::new(client) })
+    }
+
+    /// The stacks of the devices that were made, in that order.
+    pub(crate) fn made(&self) -> Vec<&'static str> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.iter().map(|stack| stack.name()).collect()
+    }
+}
+
 /// A user's device with its MLS keys.
 #[derive(Debug)]
 pub(crate) struct MlsDevice {
@@ -23,33 +100,31 @@ pub(crate) struct MlsDevice {
     pub(crate) user: UserId,
     /// Its id.
     pub(crate) id: String,
-    engine: Engine,
+    client: Mutex<Box<dyn RoomClient>>,
 }
 
-fn broken(error: impl std::fmt::Display) -> Finding {
+fn broken(error: impl fmt::Display) -> Finding {
     Finding::Suite(format!("MLS on the suite's side: {error}"))
 }
 
 impl MlsDevice {
-    /// A new device.
-    pub(crate) fn new(user: &UserId, id: &str) -> Result<Self, Finding> {
-        let device = Device::generate(user.as_str(), id, Suite::MANDATORY).map_err(broken)?;
-        Ok(Self { user: user.clone(), id: id.to_owned(), engine: Engine::new(device) })
+    fn client(&self) -> MutexGuard<'_, Box<dyn RoomClient>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its signed object.
     pub(crate) fn object(&self) -> Result<Value, Finding> {
-        Ok(self.engine.device().object().map_err(broken)?.into_value())
+        Ok(self.client().object().map_err(broken)?.into_value())
     }
 
     /// A key package, in base64.
     pub(crate) fn key_package(&self) -> Result<String, Finding> {
-        self.package(KeyPackageUse::OneTime)
+        self.package(KeyPackageUse::OneTime, None)
     }
 
     /// A key package of last resort, in base64.
     pub(crate) fn last_resort(&self) -> Result<String, Finding> {
-        self.package(KeyPackageUse::LastResort)
+        self.package(KeyPackageUse::LastResort, None)
     }
 
     /// A key package whose lifetime is over, in base64.
@@ -58,14 +133,11 @@ impl MlsDevice {
         let now = u64::try_from(mimi_transport::clock::now_ms() / 1_000).unwrap_or_default();
         let lifetime =
             Lifetime { not_before: now.saturating_sub(3 * day), not_after: now.saturating_sub(day) };
-        let package =
-            KeyPackage::generate_with_lifetime(self.engine.device(), KeyPackageUse::OneTime, lifetime);
-        Ok(base64::encode(package.map_err(broken)?.message()))
+        self.package(KeyPackageUse::OneTime, Some(lifetime))
     }
 
-    fn package(&self, uses: KeyPackageUse) -> Result<String, Finding> {
-        let package = KeyPackage::generate(self.engine.device(), uses).map_err(broken)?;
-        Ok(base64::encode(package.message()))
+    fn package(&self, uses: KeyPackageUse, lifetime: Option<Lifetime>) -> Result<String, Finding> {
+        Ok(base64::encode(&self.client().key_package(uses, lifetime).map_err(broken)?))
     }
 
     /// Its address in a group.
@@ -75,24 +147,24 @@ impl MlsDevice {
 
     /// Makes a room's group, of which it is the only member.
     pub(crate) fn create_group(&mut self, room: &RoomId) -> Result<(), Finding> {
-        self.engine.create(room.as_str()).map_err(broken)
+        self.client().create(room.as_str()).map_err(broken)
     }
 
     /// A commit that changes nothing but its own key.
     pub(crate) fn update(&mut self, room: &RoomId) -> Result<OutboundCommit, Finding> {
-        self.commit(room, Changes { update: true, ..Changes::default() })
+        self.client().commit(room.as_str(), &RoomChanges::update()).map_err(broken)
     }
 
     /// A commit that adds the devices of key packages in base64, as they were claimed.
     pub(crate) fn add(&mut self, room: &RoomId, packages: &[&str]) -> Result<OutboundCommit, Finding> {
         let read = |package: &&str| {
-            let bytes =
-                base64::decode(package).map_err(|error| fault(format!("a key package is {error}")))?;
-            KeyPackage::read(&bytes, Suite::MANDATORY)
-                .map_err(|error| fault(format!("a key package is not valid: {error}")))
+            base64::decode(package).map_err(|error| fault(format!("a key package is {error}")))
         };
         let add = packages.iter().map(read).collect::<Result<Vec<_>, Finding>>()?;
-        self.commit(room, Changes { add, ..Changes::default() })
+        self.client().commit(room.as_str(), &RoomChanges::add(add)).map_err(|error| match error {
+            Error::Peer(error) => fault(format!("a key package is not valid: {error}")),
+            error => broken(error),
+        })
     }
 
     /// A commit that removes devices.
@@ -102,11 +174,7 @@ impl MlsDevice {
         devices: &[&MlsDevice],
     ) -> Result<OutboundCommit, Finding> {
         let remove = devices.iter().map(|device| device.address()).collect::<Result<Vec<_>, _>>()?;
-        self.commit(room, Changes { remove, ..Changes::default() })
-    }
-
-    fn commit(&mut self, room: &RoomId, changes: Changes) -> Result<OutboundCommit, Finding> {
-        self.engine.commit(room.as_str(), changes).map_err(broken)
+        self.client().commit(room.as_str(), &RoomChanges::remove(remove)).map_err(broken)
     }
 
     /// A commit with which it joins on its own.
@@ -116,17 +184,17 @@ impl MlsDevice {
         state: &[u8],
         event: &str,
     ) -> Result<OutboundCommit, Finding> {
-        self.engine.join_external(room.as_str(), state, event).map_err(broken)
+        self.client().join_external(room.as_str(), state, event).map_err(broken)
     }
 
     /// Its pending commit was accepted as this event.
     pub(crate) fn accepted(&mut self, room: &RoomId, event: &str) -> Result<u64, Finding> {
-        self.engine.accepted(room.as_str(), event).map_err(broken)
+        self.client().accepted(room.as_str(), event).map_err(broken)
     }
 
     /// Its pending commit was refused.
     pub(crate) fn refused(&mut self, room: &RoomId) -> Result<(), Finding> {
-        self.engine.refused(room.as_str()).map_err(broken)
+        self.client().refused(room.as_str()).map_err(broken)
     }
 
     /// Somebody else's commit event, as the room lists it.
@@ -134,7 +202,7 @@ impl MlsDevice {
         let content = content_of(event);
         let content = CommitContent::parse(&content)
             .map_err(|field| fault(format!("a commit event in the list has no proper `{field}`")))?;
-        let received = self.engine.receive_commit(room.as_str(), &content.message, id);
+        let received = self.client().receive_commit(room.as_str(), &content.message, id);
         received.map(drop).map_err(|error| fault(format!("a member cannot follow a commit: {error}")))
     }
 
@@ -143,13 +211,13 @@ impl MlsDevice {
         let message = message.as_object().cloned().unwrap_or_default();
         let welcome = WelcomeMessage::parse(&message)
             .map_err(|field| fault(format!("a Welcome arrived without a proper `{field}`")))?;
-        let joined = self.engine.join(&welcome.welcome, welcome.commit_event_id.as_str());
+        let joined = self.client().join(&welcome.welcome, welcome.commit_event_id.as_str());
         joined.map(drop).map_err(|error| fault(format!("a Welcome does not let its device in: {error}")))
     }
 
     /// The content of an encrypted message.
     pub(crate) fn encrypt(&mut self, room: &RoomId, text: &str) -> Result<Value, Finding> {
-        let encrypted = self.engine.encrypt(room.as_str(), text.as_bytes()).map_err(broken)?;
+        let encrypted = self.client().encrypt(room.as_str(), text.as_bytes()).map_err(broken)?;
         let content = EncryptedContent {
             algorithm: encrypted.algorithm.to_owned(),
             ciphertext: encrypted.ciphertext,
@@ -162,7 +230,7 @@ impl MlsDevice {
     pub(crate) fn decrypt(&mut self, room: &RoomId, event: &Value) -> Result<(String, String), Finding> {
         let content = EncryptedContent::parse(&content_of(event))
             .map_err(|field| fault(format!("an encrypted event has no proper `{field}`")))?;
-        match self.engine.decrypt(room.as_str(), &content.ciphertext) {
+        match self.client().decrypt(room.as_str(), &content.ciphertext) {
             Ok(Decrypted::Message { sender, plaintext, .. }) => {
                 Ok((sender.user_id().to_owned(), String::from_utf8_lossy(&plaintext).into_owned()))
             }
@@ -173,12 +241,12 @@ impl MlsDevice {
 
     /// The epoch its group is in.
     pub(crate) fn epoch(&self, room: &RoomId) -> Result<u64, Finding> {
-        self.engine.epoch(room.as_str()).map_err(broken)
+        self.client().epoch(room.as_str()).map_err(broken)
     }
 
     /// The devices in its group.
     pub(crate) fn members(&self, room: &RoomId) -> Result<Vec<String>, Finding> {
-        let members = self.engine.members(room.as_str()).map_err(broken)?;
+        let members = self.client().members(room.as_str()).map_err(broken)?;
         Ok(members.iter().map(|member| member.address.to_string()).collect())
     }
 }

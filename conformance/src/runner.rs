@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mimi_mls_foreign::Stack;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::case::{Case, Finding, Need, Outcome, Verdict};
 use crate::context::Context;
 use crate::environment::Environment;
+use crate::evidence::Exchange;
 use crate::report::Progress;
 
 /// How many cases run at the same time.
@@ -52,9 +54,57 @@ async fn run_one(environment: Arc<Environment>, case: &'static Case) -> Outcome 
     let started = Instant::now();
     if case.needs.contains(&Need::Control) && environment.target.control.is_none() {
         let reason = "the target has no control API, and this case has to drive it";
-        return outcome(case, Verdict::Skip, started, Some(reason.to_owned()), Vec::new());
+        let tried = Tried { verdict: Verdict::Skip, reason: Some(reason.to_owned()), ..Tried::default() };
+        return outcome(case, started, tried, Vec::new());
     }
-    let context = Arc::new(Context::new(environment));
+    let mut worst: Option<Tried> = None;
+    let mut mls = Vec::new();
+    for order in environment.mls.orders() {
+        let tried = try_once(Arc::clone(&environment), case, order).await;
+        let has_devices = !tried.stacks.is_empty();
+        if has_devices {
+            mls.push(tried.stacks.clone());
+        }
+        if worst.as_ref().is_none_or(|worst| severity(tried.verdict) > severity(worst.verdict)) {
+            worst = Some(tried);
+        }
+        if !has_devices {
+            break;
+        }
+    }
+    outcome(case, started, worst.unwrap_or_default(), mls)
+}
+
+/// What came of a case when it was tried once.
+#[derive(Debug)]
+struct Tried {
+    verdict: Verdict,
+    reason: Option<String>,
+    evidence: Vec<Exchange>,
+    /// The MLS implementations of its devices.
+    stacks: Vec<&'static str>,
+}
+
+impl Default for Tried {
+    fn default() -> Self {
+        let reason = Some("the case was not tried".to_owned());
+        Self { verdict: Verdict::Skip, reason, evidence: Vec::new(), stacks: Vec::new() }
+    }
+}
+
+/// How much a verdict says, when a case comes out differently with other devices.
+fn severity(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Pass => 0,
+        Verdict::Skip => 1,
+        Verdict::Acceptable => 2,
+        Verdict::Warn => 3,
+        Verdict::Fail => 4,
+    }
+}
+
+async fn try_once(environment: Arc<Environment>, case: &'static Case, order: Vec<Stack>) -> Tried {
+    let context = Arc::new(Context::new(environment, order));
     let shared = Arc::clone(&context);
     // A task of its own: a panic in a case is a fault of the suite and does not stop the others.
     let mut task = tokio::spawn(async move { (case.run)(&shared).await });
@@ -69,16 +119,16 @@ async fn run_one(environment: Arc<Environment>, case: &'static Case) -> Outcome 
     let verdict = Verdict::of(&result, case.level);
     let evidence = context.recorder.take();
     let evidence = if matches!(verdict, Verdict::Pass | Verdict::Skip) { Vec::new() } else { evidence };
-    outcome(case, verdict, started, result.err().map(|finding| finding.to_string()), evidence)
+    let stacks = context.stacks_used();
+    let reason = result.err().map(|finding| match stacks.as_slice() {
+        [] => finding.to_string(),
+        stacks => format!("{finding} (the suite's devices are of {})", stacks.join(", ")),
+    });
+    Tried { verdict, reason, evidence, stacks }
 }
 
-fn outcome(
-    case: &'static Case,
-    verdict: Verdict,
-    started: Instant,
-    reason: Option<String>,
-    evidence: Vec<crate::evidence::Exchange>,
-) -> Outcome {
+fn outcome(case: &'static Case, started: Instant, tried: Tried, mls: Vec<Vec<&'static str>>) -> Outcome {
+    let Tried { verdict, reason, evidence, .. } = tried;
     Outcome {
         id: case.id,
         title: case.title,
@@ -86,6 +136,7 @@ fn outcome(
         level: case.level,
         covers: case.covers,
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        mls,
         reason,
         evidence,
     }

@@ -18,6 +18,7 @@ use crate::case::Case;
 use crate::cases;
 use crate::catalogue::{Catalogue, Level};
 use crate::environment::{Environment, PeerCertificate, Ports, Setup};
+use crate::mls::Stacks;
 use crate::output::print;
 use crate::preflight;
 use crate::report::{Progress, Report, SuiteInfo, Summary, TargetInfo, summary};
@@ -85,6 +86,9 @@ pub(crate) struct RunArguments {
     /// List the cases and end
     #[arg(long)]
     list: bool,
+    /// Which MLS implementations the suite's own devices are of: openmls, mls-rs, or mixed: of each in turn
+    #[arg(long, value_name = "STACK", default_value_t = Stacks::Mixed)]
+    mls: Stacks,
     /// The seed of every random choice of the suite
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -209,7 +213,7 @@ impl RunArguments {
         };
         let seed = self.seed.unwrap_or_else(rand::random);
         let environment =
-            Environment::new(target, setup, ports, self.resolve.clone(), seed).map_err(usage)?;
+            Environment::new(target, setup, ports, self.resolve.clone(), seed, self.mls).map_err(usage)?;
         if embedded.is_none() {
             preflight::check(&environment).await.map_err(Refusal::Unreachable)?;
         }
@@ -222,6 +226,7 @@ impl RunArguments {
             suite: SuiteInfo {
                 version: env!("CARGO_PKG_VERSION"),
                 seed,
+                mls: self.mls.to_string(),
                 started: started.0.format(&Rfc3339).unwrap_or_default(),
                 duration_ms: u64::try_from(started.1.elapsed().as_millis()).unwrap_or(u64::MAX),
             },

@@ -16,6 +16,8 @@ pub(crate) struct SuiteInfo {
     pub(crate) version: &'static str,
     /// The seed of its random choices; the same seed makes the same choices.
     pub(crate) seed: u64,
+    /// Which MLS implementations its devices are of.
+    pub(crate) mls: String,
     /// When it started, in RFC 3339.
     pub(crate) started: String,
     /// How long it took.

@@ -87,6 +87,16 @@ fn write_summary(out: &mut String, report: &Report, catalogue: &Catalogue) -> st
             }
         }
     }
+    let with_devices: Vec<&Outcome> = report.cases.iter().filter(|outcome| !outcome.mls.is_empty()).collect();
+    if !with_devices.is_empty() {
+        let mixed = with_devices.iter().filter(|outcome| outcome.has_mixed_room()).count();
+        writeln!(
+            out,
+            "\n{} cases have MLS devices of the suite ({}), in {mixed} of them of several implementations",
+            with_devices.len(),
+            report.suite.mls,
+        )?;
+    }
     let s = report.summary;
     let seconds = Duration::from_millis(report.suite.duration_ms).as_secs_f64();
     writeln!(

@@ -1,6 +1,6 @@
 //! `mimi run`
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{code, output, text};
 
@@ -29,6 +29,24 @@ fn the_report_has_its_format() {
 }
 
 #[test]
+fn devices_of_a_case_are_of_the_stacks_that_are_asked_for() {
+    let stacks = |arguments: &[&str]| {
+        let case = ["run", "--only", "4/life-of-an-encrypted-room", "--json", "-"];
+        let output = output(&[&case, arguments].concat());
+        assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (report["suite"]["mls"].clone(), report["cases"][0]["mls"].clone())
+    };
+    let (openmls, mls_rs) = ("openmls", "mls-rs");
+    // Each stack is on each side, unless one is asked for.
+    let both = json!([[openmls, mls_rs, openmls], [mls_rs, openmls, mls_rs]]);
+    assert_eq!(stacks(&[]), (json!("mixed"), both));
+    for stack in [openmls, mls_rs] {
+        assert_eq!(stacks(&["--mls", stack]), (json!(stack), json!([[stack, stack, stack]])));
+    }
+}
+
+#[test]
 fn json_on_standard_output_is_alone_there() {
     let output = output(&["run", "--only", "5.2.3/knock", "--json", "-"]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -52,6 +70,7 @@ fn a_wrong_command_line_ends_with_2() {
         vec!["run", "--only", "nothing-like-it"],
         vec!["run", "--driver", "control=http://127.0.0.1:1"],
         vec!["run", "--driver", "telepathy"],
+        vec!["run", "--mls", "telepathy"],
         vec!["run", "--target", "localhost:1", "--driver", "embedded"],
         vec!["run", "--target", "127.0.0.1:1"],
         vec!["run", "--target", "localhost:1"],

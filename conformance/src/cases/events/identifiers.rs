@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use http::Method;
 use mimi_linearized::id::EventId;
 use mimi_linearized::json::Object;
-use mimi_mls::{Device, Suite};
 use serde_json::{Value, json};
 
 use crate::case::{Case, Finding, check, driven_case, fault};
@@ -423,12 +422,7 @@ async fn user_ids(ctx: &Context) -> Result<(), Finding> {
 async fn device_ids(ctx: &Context) -> Result<(), Finding> {
     let peer = ctx.peer().await?;
     let alice = ctx.user("alice")?;
-    let object = |id: &str| -> Result<Value, Finding> {
-        let broken = |error: &dyn std::fmt::Display| Finding::Suite(format!("a device: {error}"));
-        let device =
-            Device::generate(alice.as_str(), id, Suite::MANDATORY).map_err(|error| broken(&error))?;
-        Ok(device.object().map_err(|error| broken(&error))?.into_value())
-    };
+    let object = |id: &str| ctx.device(&alice, id)?.object();
     let served = async |id: &str| -> Result<Reply, Finding> {
         let path = format!("/_matrix/federation/v1/user/{}/device/{}", segment(alice.as_str()), segment(id));
         peer.request(Method::GET, &path, None).await

@@ -130,7 +130,7 @@ pub(super) const CASES: &[Case] = &[
 
 /// A device of a user of the target, published with so many key packages.
 async fn published(ctx: &Context, localpart: &str, id: &str, packages: usize) -> Result<MlsDevice, Finding> {
-    let device = MlsDevice::new(&ctx.user(localpart)?, id)?;
+    let device = ctx.device(&ctx.user(localpart)?, id)?;
     let keys =
         (0..packages).map(|_| Ok((device.key_package()?, false))).collect::<Result<Vec<_>, Finding>>()?;
     ctx.control()?.publish_device(&ctx.recorder, &device.object()?, &keys).await?;
@@ -183,9 +183,9 @@ async fn claim_one(peer: &Peer, device: &MlsDevice) -> Result<Option<String>, Fi
 
 async fn invalid_device(ctx: &Context) -> Result<(), Finding> {
     let peer = ctx.peer().await?;
-    let device = MlsDevice::new(&ctx.user(&fresh(&peer))?, "GOOD")?;
+    let device = ctx.device(&ctx.user(&fresh(&peer))?, "GOOD")?;
     let good = device.object()?;
-    let other = MlsDevice::new(&device.user, "GOOD")?.object()?;
+    let other = ctx.device(&device.user, "GOOD")?.object()?;
     let mut forged = good.clone();
     let mut unsigned = good.clone();
     let mut renamed = good.clone();
@@ -220,7 +220,7 @@ async fn device_list_update(ctx: &Context) -> Result<(), Finding> {
     let room = ctx.create_room(json!({"creator": user, "join_rule": "public"})).await?;
     peer.join(&room, &peer.user("bob")?).await?;
     let id = "NEW";
-    let device = MlsDevice::new(&user, id)?;
+    let device = ctx.device(&user, id)?;
     let object = device.object()?;
     ctx.control()?.publish_device(&ctx.recorder, &object, &[]).await?;
     let of_user =
@@ -248,7 +248,7 @@ async fn update_is_passed_on(ctx: &Context) -> Result<(), Finding> {
     let bob = peer.user("bob")?;
     peer.join(&room, &bob).await?;
     for (index, sender_field) in ["sender", "sender_id"].into_iter().enumerate() {
-        let object = MlsDevice::new(&bob, &format!("B{index}"))?.object()?;
+        let object = ctx.device(&bob, &format!("B{index}"))?.object()?;
         let edu = json!({"type": "m.device_list_update", sender_field: bob,
                          "content": {"changed": [object], "removed": ["OLD"]}});
         peer.send(&[], &[edu]).await?.expect_accepted()?;
@@ -284,7 +284,7 @@ async fn device(ctx: &Context) -> Result<(), Finding> {
 async fn asks_the_owner(ctx: &Context) -> Result<(), Finding> {
     let peer = ctx.peer().await?;
     let bob = peer.user("bob")?;
-    let device = MlsDevice::new(&bob, "BOB")?;
+    let device = ctx.device(&bob, "BOB")?;
     peer.offer_device(&bob, "BOB", device.object()?, Vec::new());
     let path = format!("/users/alice/devices/{}/BOB", segment(bob.as_str()));
     let reply = ctx.control()?.call(&ctx.recorder, Method::GET, &path, None).await?;
@@ -380,7 +380,7 @@ async fn claimed_once(ctx: &Context) -> Result<(), Finding> {
 
 async fn last_resort(ctx: &Context) -> Result<(), Finding> {
     let peer = ctx.peer().await?;
-    let device = MlsDevice::new(&ctx.user(&fresh(&peer))?, "LAST")?;
+    let device = ctx.device(&ctx.user(&fresh(&peer))?, "LAST")?;
     let (once, last) = (device.key_package()?, device.last_resort()?);
     let keys = [(last.clone(), true), (once.clone(), false)];
     ctx.control()?.publish_device(&ctx.recorder, &device.object()?, &keys).await?;
@@ -428,7 +428,7 @@ async fn malformed_claim(ctx: &Context) -> Result<(), Finding> {
 
 async fn expired_package(ctx: &Context) -> Result<(), Finding> {
     let peer = ctx.peer().await?;
-    let device = MlsDevice::new(&ctx.user(&fresh(&peer))?, "OLD")?;
+    let device = ctx.device(&ctx.user(&fresh(&peer))?, "OLD")?;
     // A server may refuse an expired key package when it is uploaded, or keep it to itself later.
     let body = json!({"device": device.object()?, "key_packages": [{"key": device.expired_key_package()?}]});
     let reply = ctx.control()?.call(&ctx.recorder, Method::POST, "/devices", Some(&body)).await?;
@@ -459,7 +459,7 @@ async fn device_is_told(ctx: &Context) -> Result<(), Finding> {
 async fn claims_at_the_owner(ctx: &Context) -> Result<(), Finding> {
     let peer = ctx.peer().await?;
     let bob = peer.user("bob")?;
-    let device = MlsDevice::new(&bob, "BOB")?;
+    let device = ctx.device(&bob, "BOB")?;
     let package = device.key_package()?;
     peer.offer_device(&bob, "BOB", device.object()?, vec![package.clone()]);
     let wanted = json!({bob.as_str(): {"BOB": KEY_PACKAGES}});

@@ -43,7 +43,7 @@ impl<'c> Person<'c> {
     /// A user of a server, with a device that is published there.
     async fn new(ctx: &'c Context, server: &Target, localpart: &str) -> Result<Self, Finding> {
         let user = UserId::new(localpart, &server.name).map_err(|error| Finding::Suite(error.to_string()))?;
-        let device = MlsDevice::new(&user, &localpart.to_uppercase())?;
+        let device = ctx.device(&user, &localpart.to_uppercase())?;
         let packages = [(device.key_package()?, false), (device.last_resort()?, true)];
         let person = Self { ctx, server: server.clone(), published: device.object()?, device };
         person.control()?.publish_device(&ctx.recorder, &person.published, &packages).await?;

@@ -131,7 +131,7 @@ struct GroupRoom<'c> {
 
 async fn group_room(ctx: &Context) -> Result<GroupRoom<'_>, Finding> {
     let room = hub_room_with(ctx, json!({"join_rule": "public", "encrypted": true})).await?;
-    let mut bob = MlsDevice::new(&room.bob, "BOB")?;
+    let mut bob = ctx.device(&room.bob, "BOB")?;
     bob.create_group(&room.id)?;
     let first = bob.update(&room.id)?;
     let mut this = GroupRoom { room, bob };
@@ -201,7 +201,7 @@ impl GroupRoom<'_> {
         if user != self.room.bob {
             self.room.peer.join(&self.room.id, &user).await?;
         }
-        let device = MlsDevice::new(&user, device)?;
+        let device = self.room.ctx.device(&user, device)?;
         let commit = self.bob.add(&self.room.id, &[&device.key_package()?])?;
         self.takes(&commit).await?;
         Ok(device)
@@ -234,7 +234,7 @@ async fn encryption_of_a_room(ctx: &Context) -> Result<(), Finding> {
 async fn other_group(ctx: &Context) -> Result<(), Finding> {
     let room = hub_room_with(ctx, json!({"join_rule": "public", "encrypted": true})).await?;
     let other = ctx.create_room(json!({})).await?;
-    let mut bob = MlsDevice::new(&room.bob, "BOB")?;
+    let mut bob = ctx.device(&room.bob, "BOB")?;
     // A sound first commit but for the name of its group, which there is no epoch to tell from.
     bob.create_group(&other)?;
     let commit = bob.update(&other)?;
@@ -273,7 +273,7 @@ async fn strangers_device(ctx: &Context) -> Result<(), Finding> {
     let (room, peer) = (group.room.id.clone(), ctx.peer().await?);
     let mallory = peer.user("mallory")?;
     let add = |group: &mut GroupRoom<'_>, device: &str| -> Result<OutboundCommit, Finding> {
-        let device = MlsDevice::new(&mallory, device)?;
+        let device = ctx.device(&mallory, device)?;
         group.bob.add(&room, &[&device.key_package()?])
     };
     let commit = add(&mut group, "M1")?;
@@ -284,12 +284,13 @@ async fn strangers_device(ctx: &Context) -> Result<(), Finding> {
     ctx.as_alice(&room, &mallory, "ban").await?;
     let commit = add(&mut group, "M3")?;
     group.refuses(&commit, "a commit that adds the device of a banned user").await?;
-    // The target's own user may no more than others.
-    let mut alice = MlsDevice::new(&ctx.user("alice")?, "ALICE")?;
+    // The target's own user may no more than others. A hub may ask that its own users' devices are published.
+    let mut alice = ctx.device(&ctx.user("alice")?, "ADDSASTRANGER")?;
+    ctx.control()?.publish_device(&ctx.recorder, &alice.object()?, &[]).await?;
     let commit = group.bob.add(&room, &[&alice.key_package()?])?;
     let id = group.takes(&commit).await?;
     alice.join(&crate::mls::welcome_message(&commit, &id)?)?;
-    let stranger = MlsDevice::new(&mallory, "M4")?;
+    let stranger = ctx.device(&mallory, "M4")?;
     let commit = alice.add(&room, &[&stranger.key_package()?])?;
     let content = commit_content(&commit);
     let reply =
@@ -300,9 +301,9 @@ async fn strangers_device(ctx: &Context) -> Result<(), Finding> {
 
 async fn first_commit_with_stranger(ctx: &Context) -> Result<(), Finding> {
     let room = hub_room_with(ctx, json!({"join_rule": "public", "encrypted": true})).await?;
-    let mut bob = MlsDevice::new(&room.bob, "BOB")?;
+    let mut bob = ctx.device(&room.bob, "BOB")?;
     bob.create_group(&room.id)?;
-    let mallory = MlsDevice::new(&room.peer.user("mallory")?, "M")?;
+    let mallory = ctx.device(&room.peer.user("mallory")?, "M")?;
     let first = bob.add(&room.id, &[&mallory.key_package()?])?;
     let mut group = GroupRoom { room, bob };
     group.refuses(&first, "a first commit with a stranger's device").await?;
@@ -341,7 +342,7 @@ async fn device_of_a_gone_user_removed(ctx: &Context) -> Result<(), Finding> {
 async fn second_commit_for_an_epoch(ctx: &Context) -> Result<(), Finding> {
     let mut group = group_room(ctx).await?;
     let user = group.room.bob.clone();
-    let mut second = MlsDevice::new(&user, "BOB2")?;
+    let mut second = ctx.device(&user, "BOB2")?;
     let commit = group.bob.add(&group.room.id, &[&second.key_package()?])?;
     let id = group.takes(&commit).await?;
     second.join(&crate::mls::welcome_message(&commit, &id)?)?;
@@ -373,7 +374,7 @@ async fn external_join(ctx: &Context) -> Result<(), Finding> {
     let id = group.takes(&commit).await?;
     let carol = group.room.peer.user("carol")?;
     group.room.peer.join(&group.room.id, &carol).await?;
-    let mut device = MlsDevice::new(&carol, "CAROL")?;
+    let mut device = ctx.device(&carol, "CAROL")?;
     let commit = device.join_external(&group.room.id, &state, &id)?;
     let draft = group.room.peer.draft(&group.room.id, &carol, "m.mls.commit", commit_content(&commit));
     let event = group.room.accepts(&draft).await?;
