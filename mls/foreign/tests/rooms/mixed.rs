@@ -114,6 +114,25 @@ fn several_devices_are_added_at_once_and_some_are_replaced_in_the_same_commit() 
 }
 
 #[test]
+fn a_commit_that_adds_has_a_path_only_if_it_is_asked_for_one() {
+    on_every_side(|[committer, added], suite| {
+        let mut room = Room::new(suite);
+        room.device("@alice:a", committer);
+        room.device("@bob:b", added);
+        room.create("@alice:a");
+        let mut changes = RoomChanges::add([room.key_package("@bob:b", KeyPackageUse::OneTime)]);
+        let without = room.client("@alice:a").commit(ROOM, &changes).unwrap().message.len();
+        room.client("@alice:a").refused(ROOM).unwrap();
+        changes.update = true;
+        let commit = room.commit("@alice:a", &changes);
+        // A path starts with a leaf, which has a key, a credential with another one, and a signature.
+        assert!(commit.message.len() > without + 128, "{} and {without}", commit.message.len());
+        room.enter(&commit);
+        room.say("@bob:b", "here");
+    });
+}
+
+#[test]
 fn a_key_package_of_last_resort_works_more_than_once() {
     on_every_side(|[creator, joiner], suite| {
         let mut room = Room::new(suite);

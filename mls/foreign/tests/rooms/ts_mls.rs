@@ -91,6 +91,13 @@ fn it_joins_by_welcome_follows_and_is_removed() {
         }
         room.remove("@carol:c", &["@bob:b"]);
         room.say("@alice:a", "he is gone");
+        // A key package that is for once is gone when it was used.
+        let package = room.key_package("@bob:b", KeyPackageUse::OneTime);
+        room.add_with("@alice:a", vec![package.clone()]);
+        room.remove("@alice:a", &["@bob:b"]);
+        let commit = room.commit("@alice:a", &RoomChanges::add([package]));
+        let error = room.client("@bob:b").join(&commit.welcome.unwrap().message, "$again").unwrap_err();
+        assert!(matches!(error, Error::Peer(PeerFault::NoMatchingKeyPackage)), "{error:?}");
         room.nothing_is_accepted_twice();
     });
 }
