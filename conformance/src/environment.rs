@@ -11,7 +11,7 @@ use mimi_linearized::version::RoomVersions;
 use mimi_transport::client::{CallLimits, ClientLimits, FederationClient};
 use mimi_transport::clock;
 use mimi_transport::keys::KEY_PATH;
-use mimi_transport::resolve::{AddressPolicy, Resolver, StaticEntry};
+use mimi_transport::resolve::{AddressPolicy, ResolveOptions, Resolver, StaticEntry};
 use mimi_transport::tls::{
     ClientOffer, DevCa, DevCaError, HttpVersions, Roots, ServerCertificate, TlsError, TlsVersions,
     client_config,
@@ -278,11 +278,13 @@ fn probe(
     name: &ServerName,
     offer: ClientOffer,
 ) -> Result<FederationClient, TlsError> {
-    let mut resolver = Resolver::new(AddressPolicy { allow_private: true, allow_loopback: true });
+    let roots = setup.roots()?;
+    let policy = AddressPolicy { allow_private: true, allow_loopback: true };
+    let mut resolver = Resolver::new(&roots, ResolveOptions { policy, ..ResolveOptions::default() })?;
     for entry in resolve {
         resolver.insert(entry.clone());
     }
-    let tls = client_config(&setup.roots()?, offer)?;
+    let tls = client_config(&roots, offer)?;
     // The client signs nothing here: every request of the suite is signed, or not, by hand.
     Ok(FederationClient::new(name.clone(), [], resolver, tls, ClientLimits::default()))
 }

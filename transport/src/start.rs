@@ -20,7 +20,7 @@ use crate::client::{ClientLimits, FederationClient};
 use crate::clock::{self, Clock};
 use crate::keys::{KeyLimits, KeyStore, RemoteKeys, StoredKeys};
 use crate::node::Node;
-use crate::resolve::{AddressPolicy, Resolver, StaticEntry};
+use crate::resolve::{AddressPolicy, ResolveOptions, Resolver, StaticEntry, WELL_KNOWN_PATH, well_known};
 use crate::server::{HttpsListener, ServerLimits, serve_plain};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{self, Store, StoreError};
@@ -43,6 +43,10 @@ pub struct ServerConfig {
     pub resolve: Vec<StaticEntry>,
     /// Whether it may connect to loopback, private and link-local addresses.
     pub allow_private: bool,
+    /// The name server to ask instead of the operating system's.
+    pub name_server: Option<SocketAddr>,
+    /// Where `/.well-known/matrix/server` says that it is, if it is to answer that (LM-04 §12.3.1).
+    pub delegate_to: Option<ServerName>,
 }
 
 /// Why a server does not start.
@@ -112,7 +116,8 @@ impl Server {
         let store = Arc::new(store);
         let policy =
             AddressPolicy { allow_private: config.allow_private, allow_loopback: address.ip().is_loopback() };
-        let mut resolver = Resolver::new(policy);
+        let options = ResolveOptions { policy, name_server: config.name_server, ..ResolveOptions::default() };
+        let mut resolver = Resolver::new(&roots, options)?;
         for entry in config.resolve {
             resolver.insert(entry);
         }
@@ -130,7 +135,10 @@ impl Server {
         let stop = watch::Sender::new(false);
         let mut listeners = Vec::new();
         let https = HttpsListener::new(federation, certificate.server_config()?);
-        let router = api::router(node.clone());
+        let mut router = api::router(node.clone());
+        if let Some(to) = &config.delegate_to {
+            router = router.route(WELL_KNOWN_PATH, well_known::serve(to));
+        }
         let stopped = wait(stop.subscribe());
         listeners.push(tokio::spawn(https.serve(router, stopped)));
         if let Some(control) = control {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use mimi_linearized::id::ServerName;
+use mimi_linearized::id::{IdError, ServerName};
 use mimi_transport::resolve::StaticEntry;
 use mimi_transport::start::{Server, ServerConfig, StartError};
 use mimi_transport::tls::ServerCertificate;
@@ -51,6 +51,12 @@ pub(crate) struct ServeArguments {
     /// Connect to loopback, private and link-local addresses too
     #[arg(long)]
     allow_private: bool,
+    /// The name server to ask, instead of the operating system's and its file of names
+    #[arg(long, value_name = "IP:PORT")]
+    dns: Option<SocketAddr>,
+    /// Answer `/.well-known/matrix/server` with this name: delegate to it, with its port if it has one
+    #[arg(long, value_name = "NAME[:PORT]", value_parser = delegate)]
+    delegate_to: Option<ServerName>,
     /// What to keep data in
     #[arg(long, value_name = "STORE", default_value = "embedded", value_parser = ["embedded"])]
     store: String,
@@ -74,6 +80,8 @@ struct FileSettings {
     ca: Vec<PathBuf>,
     resolve: Vec<String>,
     allow_private: bool,
+    dns: Option<SocketAddr>,
+    delegate_to: Option<String>,
     control: Option<SocketAddr>,
 }
 
@@ -86,12 +94,29 @@ enum ConfigError {
     Toml { path: PathBuf, error: Box<toml::de::Error> },
     #[error("`resolve` in {path}: {error}")]
     Resolve { path: PathBuf, error: mimi_transport::resolve::StaticEntryError },
+    #[error("`delegate-to` in {path}: {error}")]
+    DelegateTo { path: PathBuf, error: DelegateError },
     #[error("{0} is missing: give it on the command line or in the configuration file")]
     Missing(&'static str),
     #[error("--tls-cert and --tls-key belong together")]
     HalfCertificate,
     #[error("the control API has no authentication and may only listen on a loopback address, not on {0}")]
     ControlAddress(SocketAddr),
+}
+
+/// Why a text is nothing to delegate to.
+#[derive(Debug, thiserror::Error)]
+enum DelegateError {
+    #[error(transparent)]
+    Name(#[from] IdError),
+    #[error("{0} is not the name of a host that can be contacted")]
+    NotContactable(ServerName),
+}
+
+/// A name that others can be sent to.
+fn delegate(text: &str) -> Result<ServerName, DelegateError> {
+    let name = ServerName::parse(text)?;
+    if name.is_contactable() { Ok(name) } else { Err(DelegateError::NotContactable(name)) }
 }
 
 /// A configuration and where to listen.
@@ -104,6 +129,7 @@ struct Settings {
 impl ServeArguments {
     fn settings(self) -> Result<Settings, ConfigError> {
         let mut resolve = self.resolve;
+        let mut delegate_to = self.delegate_to;
         let file = match &self.config {
             None => FileSettings::default(),
             Some(path) => {
@@ -112,6 +138,12 @@ impl ServeArguments {
                     let entry =
                         entry.parse().map_err(|error| ConfigError::Resolve { path: path.clone(), error })?;
                     resolve.push(entry);
+                }
+                if let (None, Some(text)) = (&delegate_to, &file.delegate_to) {
+                    let parsed = delegate(text);
+                    let name =
+                        parsed.map_err(|error| ConfigError::DelegateTo { path: path.clone(), error })?;
+                    delegate_to = Some(name);
                 }
                 file
             }
@@ -135,6 +167,8 @@ impl ServeArguments {
             cas: self.ca.into_iter().chain(file.ca).collect(),
             resolve,
             allow_private: self.allow_private || file.allow_private,
+            name_server: self.dns.or(file.dns),
+            delegate_to,
         };
         let listen = self.listen.or(file.listen).ok_or(ConfigError::Missing("--listen"))?;
         Ok(Settings { server, listen, control })

@@ -51,6 +51,8 @@ impl Embedded {
             cas: setup.trusted().to_vec(),
             resolve: resolve.to_vec(),
             allow_private: true,
+            name_server: None,
+            delegate_to: None,
         };
         let server = Server::start(config, listener, Some(control)).await?;
         let address = server.control().map(|address| address.to_string()).unwrap_or_default();

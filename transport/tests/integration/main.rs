@@ -11,5 +11,6 @@ mod authentication;
 mod exchange;
 mod lifecycle;
 mod negotiation;
+mod resolve;
 mod server;
 mod servers;

@@ -10,7 +10,7 @@ use http_body_util::Empty;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use mimi_transport::client::{Blame, ClientError, ClientLimits, FederationClient};
-use mimi_transport::resolve::{AddressPolicy, ResolveError, Resolver};
+use mimi_transport::resolve::{AddressPolicy, ResolveError, ResolveOptions, Resolver};
 use mimi_transport::tls::{
     ClientOffer, HttpVersions, Roots, TlsVersions, client_config, load_chain, load_key,
 };
@@ -166,7 +166,7 @@ async fn nothing_is_sent_to_addresses_that_are_not_allowed() {
         FederationClient::new(
             name("b.example"),
             [key(1)],
-            Resolver::new(policy),
+            Resolver::new(&world.roots(), ResolveOptions { policy, ..ResolveOptions::default() }).unwrap(),
             tls,
             ClientLimits::default(),
         )

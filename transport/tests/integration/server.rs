@@ -14,7 +14,7 @@ use mimi_linearized::signing::{SigningKey, sign_object};
 use mimi_transport::client::{ClientLimits, FederationClient};
 use mimi_transport::clock::{Clock, ManualClock, now_ms};
 use mimi_transport::keys::KEY_PATH;
-use mimi_transport::resolve::{AddressPolicy, Resolver, StaticEntry};
+use mimi_transport::resolve::{ResolveOptions, Resolver, StaticEntry};
 use mimi_transport::server::{HttpsListener, ServerLimits};
 use mimi_transport::tls::{ClientOffer, DevCa, Roots, client_config};
 use serde_json::json;
@@ -55,7 +55,8 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let ca = DevCa::open(folder.path(), now_ms()).unwrap();
         let (clock, hands) = Clock::manual(NOW);
-        Self { folder, ca, clock, hands, resolver: Resolver::new(AddressPolicy::default()) }
+        let resolver = Resolver::new(&Roots::none(), ResolveOptions::default()).unwrap();
+        Self { folder, ca, clock, hands, resolver }
     }
 
     /// Starts a server with this name, for which it has a certificate.

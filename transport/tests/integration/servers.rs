@@ -63,6 +63,8 @@ impl World {
             cas: vec![self.ca.clone()],
             resolve: Vec::new(),
             allow_private: false,
+            name_server: None,
+            delegate_to: None,
         };
         Server::start(config, tcp, None).await.unwrap()
     }
