@@ -52,7 +52,8 @@ impl Embedded {
             resolve: resolve.to_vec(),
             allow_private: true,
             name_server: None,
-            delegate_to: None,
+            // To itself, so that the cases about delegations have something to judge.
+            delegate_to: Some(name.clone()),
         };
         let server = Server::start(config, listener, Some(control)).await?;
         let address = server.control().map(|address| address.to_string()).unwrap_or_default();

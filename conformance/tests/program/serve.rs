@@ -26,7 +26,10 @@ fn a_configuration_file_does_as_well() {
     let (config, data) = (folder.path().join("mimi.toml"), folder.path().join("data"));
     std::fs::write(
         &config,
-        format!("server-name = \"localhost:9\"\ndata-dir = {data:?}\nlisten = \"127.0.0.1:0\"\n"),
+        format!(
+            "server-name = \"localhost:9\"\ndata-dir = {data:?}\nlisten = \"127.0.0.1:0\"\n\
+             dns = \"127.0.0.1:53\"\ndelegate-to = \"matrix.example.org:443\"\n"
+        ),
     )
     .unwrap();
     let mut child = mimi(&["serve", "--config", config.to_str().unwrap()])
@@ -64,6 +67,15 @@ fn a_wrong_configuration_ends_with_2_and_says_why() {
         ),
         (vec!["--server-name", "localhost", "--listen", "127.0.0.1:0", "--tls-cert", "x.pem"], "--tls-key"),
         (vec!["--server-name", "localhost", "--listen", "127.0.0.1:0", "--resolve", "x"], "NAME=IP:PORT"),
+        (vec!["--server-name", "localhost", "--listen", "127.0.0.1:0", "--dns", "localhost:53"], "--dns"),
+        (
+            vec!["--server-name", "localhost", "--listen", "127.0.0.1:0", "--delegate-to", "127.0.0.1:1"],
+            "IP address",
+        ),
+        (
+            vec!["--server-name", "localhost", "--listen", "127.0.0.1:0", "--delegate-to", "a..org"],
+            "not the name of a host that can be contacted",
+        ),
         (vec!["--config", "/nowhere.toml"], "/nowhere.toml"),
     ] {
         let output = with(&more);

@@ -38,7 +38,7 @@ pub(super) enum Service {
 
 /// What these records say. `pick(n)` gives a number from 0 to `n`, each as likely as the others.
 ///
-/// Records without a port and with targets that are no host names (an address among them) are passed over.
+/// Records without a port, and with targets that are no host names (an address among them) are passed over (reading R38).
 pub(super) fn service(records: Vec<SrvRecord>, pick: &mut impl FnMut(u32) -> u32) -> Service {
     if let [only] = records.as_slice()
         && only.target.is_empty()

@@ -65,7 +65,7 @@ impl Trail {
     }
 
     /// Where a redirection leads (`LM-04/12.3.1/1`, `LM-04/12.3.1/2`): to another `https` URL, since the certificate
-    /// is what makes an answer the host's own (reading R35).
+    /// is what makes an answer the host's own (reading R37).
     pub(super) fn follow(&mut self, headers: &HeaderMap) -> Result<Url, NoDelegation> {
         let from = self.0.last().ok_or(NoDelegation::NoLocation)?;
         let location = headers.get(LOCATION).ok_or(NoDelegation::NoLocation)?;

@@ -1,6 +1,7 @@
 //! What goes over the wire between servers: connections, requests, keys, transactions, history, devices (LM-04 §12).
 
 mod connection;
+mod delegation;
 mod deliveries;
 mod devices;
 mod edus;
@@ -16,6 +17,7 @@ use crate::case::Case;
 
 pub(super) const CASES: &[&[Case]] = &[
     connection::CASES,
+    delegation::CASES,
     requests::CASES,
     rate_limits::CASES,
     request_auth::CASES,

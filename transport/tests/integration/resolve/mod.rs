@@ -228,7 +228,7 @@ async fn redirections_are_followed_as_far_as_they_go() {
     }
 }
 
-/// A redirection to plain HTTP is not followed: there would be no certificate to vouch for the answer (reading R35).
+/// A redirection to plain HTTP is not followed: there would be no certificate to vouch for the answer (reading R37).
 #[tokio::test]
 async fn a_redirection_to_plain_http_is_not_followed() {
     let net = Net::new(&["a.example"]).await;
@@ -411,7 +411,7 @@ async fn what_dns_says_is_told_apart() {
     // An SRV record that cannot be looked up is as good as none.
     net.dns.fails("_matrix._tcp.a.example", RecordType::SRV);
     assert_eq!(way(&resolver, "a.example").await.0, Step::Host);
-    // A service that is not offered is not looked for at another port (reading R36).
+    // A service that is not offered is not looked for at another port (reading R38).
     net.dns.services("b.example", &[(0, 0, 0, ".")]);
     let error = resolve(&resolver, "b.example").await.unwrap_err();
     assert!(matches!(error, ResolveError::NotOffered(_)), "{error}");
