@@ -33,6 +33,9 @@ pub(crate) const TEXT: [u8; 1024] = [b'x'; 1024];
 /// event.
 pub(crate) const PATHS: usize = 500;
 
+/// About how large a group may be for the tree to have room in the event of a commit.
+pub(crate) const INSIDE: usize = 190;
+
 pub(crate) const ROOM: &str = "!room:hub.example";
 
 fn main() {

@@ -38,6 +38,13 @@ pub(crate) fn create(criterion: &mut Criterion, members: usize) {
             BatchSize::PerIteration,
         );
     });
+    group.bench_function("OpenMLS alone", |bencher| {
+        bencher.iter_batched(
+            || ours::Alone::new("alice"),
+            |creator| creator.create_with(&key_packages),
+            BatchSize::PerIteration,
+        );
+    });
     group.bench_function(PEER, |bencher| {
         bencher.iter_batched(
             || peer::client("alice"),
@@ -55,6 +62,14 @@ pub(crate) fn create(criterion: &mut Criterion, members: usize) {
             let add = vec![ours::read(&added[0])];
             let commit = creator.commit(ROOM, Changes { add, ..Changes::default() }).unwrap();
             creator.refused(ROOM).unwrap();
+            commit
+        });
+    });
+    let mut alone = ours::Alone::new("alice").create_with(&key_packages);
+    group.bench_function("OpenMLS alone", |bencher| {
+        bencher.iter(|| {
+            let commit = alone.commit(vec![ours::mls(&added[0])], false, members <= crate::INSIDE);
+            alone.clear();
             commit
         });
     });
@@ -82,6 +97,19 @@ pub(crate) fn commits(criterion: &mut Criterion, members: usize, ours: &ours::Gr
             BatchSize::PerIteration,
         );
     });
+    if let Some(carol) = &ours.carol {
+        // With its memory store, this is to merge and persist.
+        group.bench_function("OpenMLS alone", |bencher| {
+            bencher.iter_batched(
+                || carol.copy(),
+                |mut carol| {
+                    carol.follow(&ours.last.message);
+                    carol
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
     group.bench_function(PEER, |bencher| {
         bencher.iter_batched(
             || peer.bob.clone(),
@@ -121,19 +149,23 @@ pub(crate) fn commits(criterion: &mut Criterion, members: usize, ours: &ours::Gr
 
 pub(crate) fn joins(criterion: &mut Criterion, members: usize, ours: &ours::Group, peer: &peer::Group) {
     let mut group = criterion.benchmark_group(name("join", members));
-    let welcome = ours.last.welcome.as_ref().unwrap();
-    if welcome.len() <= mimi_mls::framing::MAX_WELCOME_LEN {
-        group.bench_function(OURS, |bencher| {
-            bencher.iter_batched(
-                || Engine::resume(&ours.joiner).unwrap(),
-                |mut joiner| {
-                    joiner.join(welcome, "$last").unwrap();
-                    joiner
-                },
-                BatchSize::PerIteration,
-            );
-        });
-    }
+    let whole = ours.last.welcome.as_ref().unwrap();
+    // One that is too large comes without the tree.
+    let (welcome, tree) = if whole.len() <= mimi_mls::framing::MAX_WELCOME_LEN {
+        (whole, None)
+    } else {
+        (&ours.apart.0, Some(&ours.apart.1[..]))
+    };
+    group.bench_function(OURS, |bencher| {
+        bencher.iter_batched(
+            || Engine::resume(&ours.joiner).unwrap(),
+            |mut joiner| {
+                joiner.join_with_tree(welcome, "$last", tree).unwrap();
+                joiner
+            },
+            BatchSize::PerIteration,
+        );
+    });
     group.bench_function(PEER, |bencher| {
         bencher.iter(|| {
             let welcome = MlsMessage::from_bytes(&peer.welcome).unwrap();

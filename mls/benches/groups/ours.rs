@@ -1,6 +1,9 @@
 //! A group of ours.
 
-use mimi_mls::{Changes, Device, DeviceCredential, Engine, GroupTracker, KeyPackage, KeyPackageUse, Suite};
+use mimi_mls::{
+    Carriage, Changes, Device, DeviceCredential, Engine, GroupTracker, KeyPackage, KeyPackageUse, Placement,
+    Suite,
+};
 use openmls::credentials::{BasicCredential, CredentialWithKey};
 use openmls::framing::{
     MlsMessageOut, PrivateMessageIn, ProcessedMessage, ProcessedMessageContent, PublicMessageIn,
@@ -22,7 +25,7 @@ use crate::ROOM;
 const SUITE: Suite = Suite::MANDATORY;
 
 /// How many devices one commit adds, so that it fits into an event.
-const BATCH: usize = 100;
+pub(crate) const BATCH: usize = 100;
 
 /// A member on OpenMLS alone, with its memory store.
 pub(crate) struct Alone {
@@ -40,6 +43,31 @@ impl Alone {
         let credential = BasicCredential::new(identity).into();
         let with_key = CredentialWithKey { credential, signature_key: signer.public().into() };
         Self { provider: OpenMlsRustCrypto::default(), signer, with_key, group: None }
+    }
+
+    /// A copy, as its store has it, that cannot send.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::new("copy");
+        copy.provider
+            .storage()
+            .values
+            .write()
+            .unwrap()
+            .clone_from(&self.provider.storage().values.read().unwrap());
+        let group = MlsGroup::load(copy.provider.storage(), &GroupId::from_slice(ROOM.as_bytes())).unwrap();
+        Self { group, ..copy }
+    }
+
+    /// Makes a group of all these devices.
+    pub(crate) fn create_with(mut self, key_packages: &[Vec<u8>]) -> Self {
+        self.create();
+        self.commit(Vec::new(), true, true);
+        self.merge();
+        for batch in key_packages.chunks(BATCH) {
+            self.commit(batch.iter().map(|message| mls(message)).collect(), false, false);
+            self.merge();
+        }
+        self
     }
 
     fn create(&mut self) {
@@ -161,7 +189,7 @@ pub(crate) fn read(message: &[u8]) -> KeyPackage {
     KeyPackage::read(message, SUITE).unwrap()
 }
 
-fn mls(message: &[u8]) -> MlsKeyPackage {
+pub(crate) fn mls(message: &[u8]) -> MlsKeyPackage {
     let key_package = KeyPackageIn::tls_deserialize_exact(&message[4..]).unwrap();
     key_package.validate(OpenMlsRustCrypto::default().crypto(), ProtocolVersion::Mls10).unwrap()
 }
@@ -184,6 +212,10 @@ pub(crate) struct Group {
     pub(crate) before: (Event, Vec<u8>),
     /// A device that the last commit adds, suspended.
     pub(crate) joiner: Vec<u8>,
+    /// The last commit's Welcome without the tree, and the tree after that commit.
+    pub(crate) apart: (Vec<u8>, Vec<u8>),
+    /// A member on OpenMLS alone in the epoch before the last commit, if the group is of more than two.
+    pub(crate) carol: Option<Alone>,
 }
 
 impl Group {
@@ -196,8 +228,10 @@ impl Group {
         alice.merge();
         let mut bob = engine("bob");
         let mut epoch = 1;
-        let others = strangers(0..members.saturating_sub(2));
-        let mut batches: Vec<Vec<MlsKeyPackage>> = vec![vec![mls(&key_package(&bob))]];
+        let mut carol = (members > 2).then(|| Alone::new("carol"));
+        let others = strangers(0..members.saturating_sub(if carol.is_some() { 3 } else { 2 }));
+        let first_batch = [mls(&key_package(&bob))].into_iter().chain(carol.as_ref().map(Alone::key_package));
+        let mut batches: Vec<Vec<MlsKeyPackage>> = vec![first_batch.collect()];
         batches.extend(others.chunks(BATCH).map(|batch| batch.iter().map(|message| mls(message)).collect()));
         if members <= crate::PATHS {
             // The window of past epochs has to be full.
@@ -219,6 +253,11 @@ impl Group {
             } else {
                 bob.receive_commit(ROOM, &event.message, &id).unwrap();
             }
+            match &mut carol {
+                Some(carol) if joining => carol.join(event.welcome.as_ref().unwrap(), 2),
+                Some(carol) => carol.follow(&event.message),
+                None => {}
+            }
             before = Some(event);
         }
         assert_eq!(tracker.members().count(), members);
@@ -229,7 +268,10 @@ impl Group {
         alice.clear();
         let last = alice.commit(vec![added.clone()], false, false);
         alice.clear();
-        // A Welcome has to have the tree.
+        let mut after = GroupTracker::restore(&tracker.snapshot().unwrap()).unwrap();
+        let staged = after.stage(&last.message, &last.group_info).unwrap();
+        after.merge(staged).unwrap();
+        let apart = (last.welcome.clone().unwrap(), after.ratchet_tree().unwrap());
         let welcome = with_tree.welcome.clone();
         Self {
             alice: alice.into(),
@@ -240,6 +282,8 @@ impl Group {
             with_tree: with_tree.group_info,
             before: (before.unwrap(), tree),
             joiner: joiner.suspend().unwrap(),
+            apart,
+            carol,
         }
     }
 
@@ -251,8 +295,13 @@ impl Group {
 /// An engine that makes a group of all these devices.
 pub(crate) fn create(mut creator: Engine, key_packages: &[Vec<u8>]) -> Engine {
     creator.create(ROOM).unwrap();
-    let add = key_packages.iter().map(|message| read(message)).collect();
-    creator.commit(ROOM, Changes { add, update: key_packages.is_empty(), ..Changes::default() }).unwrap();
+    creator.commit(ROOM, Changes { update: true, ..Changes::default() }).unwrap();
     creator.accepted(ROOM, "$first").unwrap();
+    let carriage = Carriage { tree: Placement::Apart, ..Carriage::default() };
+    for (n, batch) in key_packages.chunks(BATCH).enumerate() {
+        let add = batch.iter().map(|message| read(message)).collect();
+        creator.commit(ROOM, Changes { add, carriage, ..Changes::default() }).unwrap();
+        creator.accepted(ROOM, &format!("$batch{n}")).unwrap();
+    }
     creator
 }

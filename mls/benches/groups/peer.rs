@@ -116,8 +116,12 @@ pub(crate) fn create(creator: &Client<ClientConfig>, key_packages: &[Vec<u8>]) -
     let id = ROOM.as_bytes().to_vec();
     let created = creator.create_group_with_id(id, ExtensionList::default(), ExtensionList::default(), None);
     let mut group = created.unwrap();
-    add(&mut group, key_packages);
+    add(&mut group, &[]);
     group.apply_pending_commit().unwrap();
+    for batch in key_packages.chunks(BATCH) {
+        add(&mut group, batch);
+        group.apply_pending_commit().unwrap();
+    }
     group
 }
 
