@@ -296,6 +296,7 @@ fn history_visibility() {
     assert_eq!(sees(&hub, &c, 3), Visibility::None, "being invited is not being in the room");
     hub.member(CAROL, CAROL, "join").unwrap(); // 11
     assert_eq!(sees(&hub, &c, 3), Visibility::Full);
+    assert_eq!(sees(&hub, &c, 5), Visibility::Full, "a change is seen by what was before it, too");
     assert_eq!(sees(&hub, &c, 6), Visibility::Redacted);
     assert_eq!(sees(&hub, &c, 7), Visibility::Full, "commits are always visible");
     assert_eq!(sees(&hub, &c, 10), Visibility::Full, "visible from the invite on");
