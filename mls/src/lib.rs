@@ -114,7 +114,7 @@ pub use self::error::{
 pub use self::key_package::{
     KeyPackage, KeyPackageError, KeyPackageUse, Lifetime, MAX_LIFETIME_SECS, Stock, UnverifiedKeyPackage,
 };
-pub use self::roster::Member;
+pub use self::roster::{Member, check_distinct};
 pub use self::snapshot::SnapshotError;
 pub use self::suite::{SignatureScheme, Suite};
 pub use self::tracker::{GroupTracker, StagedChange};

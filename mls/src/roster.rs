@@ -234,7 +234,11 @@ impl Roster {
 }
 
 /// Checks that no device and no signature key is there twice.
-pub(crate) fn check_distinct<'a>(members: impl Iterator<Item = &'a Member>) -> Result<(), PeerFault> {
+///
+/// # Errors
+///
+/// [`PeerFault::DuplicateDevice`] or [`PeerFault::DuplicateKey`].
+pub fn check_distinct<'a>(members: impl Iterator<Item = &'a Member>) -> Result<(), PeerFault> {
     let (mut addresses, mut keys) = (BTreeSet::new(), BTreeSet::new());
     for member in members {
         if !addresses.insert(&member.address) {

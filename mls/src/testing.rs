@@ -363,3 +363,26 @@ pub(crate) fn mls_key_package(message: &[u8]) -> MlsKeyPackage {
 pub(crate) fn public_message(message: &[u8]) -> Framed<PublicMessageIn> {
     framing::read(message).unwrap()
 }
+
+/// Groups of several shapes: one member, a full tree, blank leaves, parents with and without unmerged leaves.
+pub(crate) fn groups(each: impl Fn(&Rogue)) {
+    let mut alice = Rogue::new("alice", "A");
+    alice.create(ROOM);
+    each(&alice);
+    for n in 0..9 {
+        let added = [Rogue::new(&format!("u{n}"), "X").key_package()];
+        alice.commit(|builder| builder.propose_adds(added));
+        alice.merge();
+        each(&alice);
+        if n % 3 == 2 {
+            alice.update();
+            alice.merge();
+            each(&alice);
+        }
+    }
+    for leaf in [4, 9, 8] {
+        alice.commit(|builder| builder.propose_removals([openmls::prelude::LeafNodeIndex::new(leaf)]));
+        alice.merge();
+        each(&alice);
+    }
+}

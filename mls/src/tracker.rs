@@ -14,7 +14,6 @@ use openmls::prelude::OpenMlsSignaturePublicKey;
 use openmls_rust_crypto::RustCrypto;
 use tls_codec::{Serialize as _, VLBytes};
 
-use self::tree::TreeNodes;
 use crate::change::{Change, member_of};
 use crate::credential::{DeviceAddress, DeviceCredential};
 use crate::epoch::MAX_EPOCH;
@@ -27,6 +26,7 @@ use crate::key_package::encryption_key;
 use crate::roster::{Member, Roster, RosterChange};
 use crate::storage::{GroupStore, StoredGroup};
 use crate::suite::Suite;
+use crate::tree::{read as read_tree, tree_hash};
 
 /// The public state of a room's group, followed commit by commit: what a hub knows of it, and a participant that checks
 /// the hub (LM-04 §4.3).
@@ -124,7 +124,7 @@ impl GroupTracker {
         }
         let tree = match (group_info.value.extensions().ratchet_tree(), tree) {
             (Some(inside), _) => inside.ratchet_tree().clone(),
-            (None, Some(apart)) => crate::tree::read(apart, suite, info.context.tree_hash())?,
+            (None, Some(apart)) => read_tree(apart, suite, info.context.tree_hash())?,
             (None, None) => return Err(PeerFault::MissingRatchetTree.into()),
         };
 
@@ -369,9 +369,10 @@ fn check_group_info(
     // The signature covers the tree, but a signer may have signed a wrong one, and then nobody can join with it.
     if let Some(tree) = group_info.value.extensions().ratchet_tree() {
         let published = tree.ratchet_tree().tls_serialize_detached().map_err(LibraryFault::encoding)?;
-        let hash = TreeNodes::read(&published).map(|nodes| nodes.hash(suite)).transpose()?;
-        if hash.as_deref() != Some(commit.group_context().tree_hash()) {
-            return Err(mismatch(GroupStatePart::RatchetTree));
+        match tree_hash(&published, suite) {
+            Ok(hash) if hash == commit.group_context().tree_hash() => {}
+            Ok(_) | Err(CommitError::Peer(_)) => return Err(mismatch(GroupStatePart::RatchetTree)),
+            Err(error) => return Err(error),
         }
     }
     Ok(())

@@ -7,7 +7,6 @@
 use openmls::prelude::RatchetTreeIn;
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto as _;
-use openmls_traits::types::HashType;
 use thiserror::Error;
 use tls_codec::{Deserialize, Error as TlsError, Serialize, Size as _, VLByteSlice, VLBytes};
 
@@ -165,13 +164,16 @@ impl Nodes {
 
     /// The hash of the whole tree (RFC 9420 §7.8).
     pub(crate) fn hash(&self, suite: Suite) -> Result<Vec<u8>, LibraryFault> {
+        // Made once: it draws a seed from the operating system.
+        let crypto = RustCrypto::default();
         let algorithm = suite.ciphersuite().hash_algorithm();
+        let digest = |input: &[u8]| crypto.hash(algorithm, input).map_err(LibraryFault::crypto);
         let mut level = Vec::with_capacity(self.width());
         for (leaf, index) in (0_u32..).zip(0..self.width()) {
             let mut input = vec![LEAF];
             input.extend(leaf.to_be_bytes());
             put_optional(&mut input, self.node(2 * index));
-            level.push(digest(algorithm, &input)?);
+            level.push(digest(&input)?);
         }
         let mut height = 1_u32;
         while level.len() > 1 {
@@ -184,7 +186,7 @@ impl Nodes {
                     input.reserve(length);
                     VLByteSlice(hash).tls_serialize(&mut input).map_err(LibraryFault::encoding)?;
                 }
-                above.push(digest(algorithm, &input)?);
+                above.push(digest(&input)?);
             }
             level = above;
             height += 1;
@@ -239,10 +241,6 @@ fn put_optional(input: &mut Vec<u8>, node: Option<&Node>) {
             input.extend_from_slice(&node.body);
         }
     }
-}
-
-fn digest(algorithm: HashType, input: &[u8]) -> Result<Vec<u8>, LibraryFault> {
-    RustCrypto::default().hash(algorithm, input).map_err(LibraryFault::crypto)
 }
 
 fn take_u8(rest: &mut &[u8]) -> Result<u8, TlsError> {

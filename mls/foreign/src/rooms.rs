@@ -7,11 +7,10 @@ use mimi_mls::framing::MessageKind;
 use mimi_mls::{
     CallerFault, Change, Decrypted, DeviceAddress, DeviceCredential, DeviceObject, Encrypted, EpochMap,
     Error, Joined, KeyPackageUse, Lifetime, MAX_EPOCH, Member, OutboundCommit, OutboundWelcome, PeerFault,
-    Received, RoomChanges, RoomClient, Suite,
+    Received, RoomChanges, RoomClient, Suite, check_distinct,
 };
 
 use crate::library::{Library, Made, Opened, Processed, Proposals};
-use crate::member::check_distinct;
 use crate::wire::{self, CommitHeader, Sender};
 
 /// How many epochs back messages are still decrypted, as in `mimi-mls`.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{ROOM, address, engine, key_package};
+use crate::testing::{ROOM, Rogue, address, engine, groups, key_package};
 use crate::{Carriage, Changes, Engine};
 
 /// Alice's group after commits that each add so many and remove as many as are named.
@@ -144,4 +144,43 @@ fn a_damaged_tree_is_another_tree() {
         let error = read(&bytes, Suite::MANDATORY, &expected).unwrap_err();
         prop_assert!(matches!(error, CommitError::Peer(PeerFault::Tree(_))), "{error:?}");
     });
+}
+
+fn exported(member: &Rogue) -> Vec<u8> {
+    member.group().export_ratchet_tree().tls_serialize_detached().unwrap()
+}
+
+#[test]
+fn the_hash_is_that_of_the_group() {
+    groups(|member| {
+        let tree = exported(member);
+        let hash = tree_hash(&tree, Suite::MANDATORY).unwrap();
+        assert_eq!(hash, member.group().public_group().group_context().tree_hash());
+    });
+}
+
+#[test]
+fn another_tree_has_another_hash() {
+    let mut alice = Rogue::new("alice", "A");
+    alice.create(ROOM);
+    let added = ["bob", "carol"].map(|user| Rogue::new(user, "X").key_package());
+    alice.commit(|builder| builder.propose_adds(added));
+    alice.merge();
+    alice.update();
+    alice.merge();
+    let tree = exported(&alice);
+    let hash = |tree: &[u8]| tree_hash(tree, Suite::MANDATORY).ok();
+    let right = hash(&tree);
+    assert!(right.is_some());
+    for place in 0..tree.len() {
+        let mut changed = tree.clone();
+        changed[place] ^= 1;
+        // Whether a node is called a leaf or a parent is in its place, not in the hash, and OpenMLS looks at that.
+        let is_type = changed[place] ^ 3 == tree[place] && hash(&changed).is_none();
+        assert!(is_type || hash(&changed) != right, "{place}");
+    }
+    for len in 0..tree.len() {
+        assert!(hash(&tree[..len]).is_none());
+    }
+    assert!(hash(&[&tree[..], &[0]].concat()).is_none());
 }
