@@ -24,12 +24,14 @@ pub use self::keep_up::{CaughtUp, Halt, ListedCommit, Rebase, Taken};
 pub use self::message::{Changes, Decrypted, Encrypted, Joined, OutboundCommit, OutboundWelcome, Received};
 pub use self::record::Record;
 use crate::carriage::Carriage;
+use crate::crypto::ahead::Ahead;
+use crate::crypto::{Layered, LayeredProvider};
 use crate::device::Device;
 use crate::epoch::{EpochMap, MAX_EPOCH};
 use crate::error::{CallerFault, Error, LibraryFault, PeerFault, welcome_error};
 use crate::framing;
 use crate::roster::{Member, Roster};
-use crate::tree;
+use crate::tree::UnverifiedTree;
 
 /// One device and the groups it is in, each the group of a room.
 ///
@@ -220,15 +222,27 @@ impl Engine {
         commit_event_id: &str,
         tree: Option<&[u8]>,
     ) -> Result<Joined, Error> {
-        let mut staged = StagedWelcome::build_from_welcome(self.device.provider(), &join_config(), welcome)
-            .map_err(welcome_error)?;
+        let crypto = Layered::<Ahead>::default();
+        let provider = LayeredProvider::new(&crypto, self.device.provider());
+        let mut staged =
+            StagedWelcome::build_from_welcome(&provider, &join_config(), welcome).map_err(welcome_error)?;
         let last_resort = staged
             .processed_welcome()
             .own_key_package()
             .is_some_and(openmls::key_packages::KeyPackage::last_resort);
         let group_info = staged.processed_welcome().unverified_group_info();
-        if let (Some(tree), None) = (tree, group_info.extensions().ratchet_tree()) {
-            let tree = tree::read(tree, self.device.suite(), group_info.group_context().tree_hash())?;
+        let suite = self.device.suite();
+        let unverified = match (group_info.extensions().ratchet_tree(), tree) {
+            (Some(within), _) => Some(UnverifiedTree::within(within.ratchet_tree())?),
+            (None, Some(apart)) => {
+                Some(UnverifiedTree::read(apart, suite, group_info.group_context().tree_hash())?)
+            }
+            (None, None) => None,
+        };
+        if let Some(UnverifiedTree { tree, nodes }) = unverified {
+            if let Some(nodes) = nodes {
+                crypto.verify_leaves(&nodes, suite, group_info.group_id().as_slice());
+            }
             staged = staged.with_ratchet_tree(tree);
         }
         // A leaf may well be older than the lifetime of the key package it came from.

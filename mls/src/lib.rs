@@ -81,6 +81,7 @@ mod carriage;
 mod change;
 mod client;
 mod credential;
+mod crypto;
 mod device;
 mod engine;
 mod epoch;

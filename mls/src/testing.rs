@@ -167,6 +167,18 @@ impl Rogue {
         self.create_as(group_id, &config);
     }
 
+    /// Makes a group with a leaf whose signature does not verify.
+    pub(crate) fn create_unsigned(&mut self, room_id: &str) {
+        let config = MlsGroupCreateConfig::builder()
+            .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+            .use_ratchet_tree_extension(true)
+            .build();
+        let (id, with_key) = (GroupId::from_slice(room_id.as_bytes()), self.with_key.clone());
+        let other = SignatureKeyPair::new(Suite::MANDATORY.signature_scheme().mls()).unwrap();
+        let group = MlsGroup::new_with_group_id(&self.provider, &other, &config, id, with_key);
+        self.group = Some(group.unwrap());
+    }
+
     /// Makes a group with a leaf whose lifetime is long over.
     pub(crate) fn create_long_ago(&mut self, room_id: &str) {
         let config = MlsGroupCreateConfig::builder()
@@ -226,11 +238,28 @@ impl Rogue {
         &mut self,
         build: impl for<'a> FnOnce(CommitBuilder<'a, Initial>) -> CommitBuilder<'a, Initial>,
     ) -> Event {
+        self.commit_with(true, build)
+    }
+
+    /// Makes a commit whose GroupInfo and Welcome leave the tree out.
+    pub(crate) fn commit_without_tree(
+        &mut self,
+        build: impl for<'a> FnOnce(CommitBuilder<'a, Initial>) -> CommitBuilder<'a, Initial>,
+    ) -> Event {
+        self.commit_with(false, build)
+    }
+
+    fn commit_with(
+        &mut self,
+        tree: bool,
+        build: impl for<'a> FnOnce(CommitBuilder<'a, Initial>) -> CommitBuilder<'a, Initial>,
+    ) -> Event {
         let Self { provider, signer, group, .. } = self;
         let bundle = build(group.as_mut().unwrap().commit_builder())
             .load_psks(provider.storage())
             .unwrap()
-            .use_ratchet_tree_extension(true)
+            .use_ratchet_tree_extension(tree)
+            .create_group_info(true)
             .build(provider.rand(), provider.crypto(), signer, |_| true)
             .unwrap()
             .stage_commit(provider)

@@ -26,7 +26,7 @@ use crate::key_package::encryption_key;
 use crate::roster::{Member, Roster, RosterChange};
 use crate::storage::{GroupStore, StoredGroup};
 use crate::suite::Suite;
-use crate::tree::{read as read_tree, tree_hash};
+use crate::tree::{UnverifiedTree, tree_hash};
 
 /// The public state of a room's group, followed commit by commit: what a hub knows of it, and a participant that checks
 /// the hub (LM-04 §4.3).
@@ -123,8 +123,8 @@ impl GroupTracker {
             return Err(mismatch(GroupStatePart::ConfirmationTag));
         }
         let tree = match (group_info.value.extensions().ratchet_tree(), tree) {
-            (Some(inside), _) => inside.ratchet_tree().clone(),
-            (None, Some(apart)) => read_tree(apart, suite, info.context.tree_hash())?,
+            (Some(within), _) => UnverifiedTree::within(within.ratchet_tree())?,
+            (None, Some(apart)) => UnverifiedTree::read(apart, suite, info.context.tree_hash())?,
             (None, None) => return Err(PeerFault::MissingRatchetTree.into()),
         };
 

@@ -4,14 +4,19 @@
 //! signs in any case is the tree's hash (RFC 9420 §7.8). It is computed here, over the tree as it was sent, before any
 //! of the tree's thousands of signatures is verified: a tree that is not the one is refused at once, whoever made it.
 
+mod leaf;
+
 use openmls::prelude::RatchetTreeIn;
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto as _;
 use thiserror::Error;
-use tls_codec::{Deserialize, Error as TlsError, Serialize, Size as _, VLByteSlice, VLBytes};
+use tls_codec::{Deserialize, Error as TlsError, Serialize, Size as _, VLByteSlice};
 
 use crate::error::{CommitError, LibraryFault, PeerFault, Source};
 use crate::suite::Suite;
+
+pub(crate) use self::leaf::Leaf;
+use self::leaf::{take_opaque, take_u8};
 
 /// The largest ratchet tree that is looked at, in bytes: enough for about 20,000 devices in suites without post-quantum
 /// keys.
@@ -64,27 +69,49 @@ pub enum TreeError {
 ///
 /// [`PeerFault::Tree`] if the bytes are no tree, or too large a one.
 pub fn tree_hash(bytes: &[u8], suite: Suite) -> Result<Vec<u8>, CommitError> {
+    Ok(parse(bytes)?.hash(suite)?)
+}
+
+/// Parses a tree that is not too large.
+fn parse(bytes: &[u8]) -> Result<Nodes, PeerFault> {
     let size = bytes.len();
     if size > MAX_TREE_LEN {
-        return Err(PeerFault::from(TreeError::TooLarge { size, limit: MAX_TREE_LEN }).into());
+        return Err(TreeError::TooLarge { size, limit: MAX_TREE_LEN }.into());
     }
     let nodes = Nodes::parse(bytes).map_err(malformed)?;
     let leaves = nodes.0.len().div_ceil(2);
     if leaves > MAX_LEAVES {
-        return Err(PeerFault::from(TreeError::TooManyLeaves { leaves, limit: MAX_LEAVES }).into());
+        return Err(TreeError::TooManyLeaves { leaves, limit: MAX_LEAVES }.into());
     }
-    Ok(nodes.hash(suite)?)
+    Ok(nodes)
 }
 
-/// Reads a ratchet tree that has to be the one whose hash is `expected`.
-pub(crate) fn read(bytes: &[u8], suite: Suite, expected: &[u8]) -> Result<RatchetTreeIn, CommitError> {
-    if tree_hash(bytes, suite)? != expected {
-        return Err(PeerFault::from(TreeError::WrongTree).into());
+/// A ratchet tree before its leaves are verified, as OpenMLS takes it and as it is encoded.
+#[derive(Clone, Debug)]
+pub(crate) struct UnverifiedTree {
+    pub(crate) tree: RatchetTreeIn,
+    /// Nothing if it is no tree: OpenMLS says in what way.
+    pub(crate) nodes: Option<Nodes>,
+}
+
+impl UnverifiedTree {
+    /// Reads a ratchet tree that has to be the one whose hash is `expected`.
+    pub(crate) fn read(bytes: &[u8], suite: Suite, expected: &[u8]) -> Result<Self, CommitError> {
+        let nodes = parse(bytes)?;
+        if nodes.hash(suite)? != expected {
+            return Err(PeerFault::from(TreeError::WrongTree).into());
+        }
+        let tree = RatchetTreeIn::tls_deserialize_exact(bytes).map_err(malformed)?;
+        match tree.tls_serialize_detached() {
+            Ok(again) if again == bytes => Ok(Self { tree, nodes: Some(nodes) }),
+            _ => Err(PeerFault::from(TreeError::NotCanonical).into()),
+        }
     }
-    let tree = RatchetTreeIn::tls_deserialize_exact(bytes).map_err(malformed)?;
-    match tree.tls_serialize_detached() {
-        Ok(again) if again == bytes => Ok(tree),
-        _ => Err(PeerFault::from(TreeError::NotCanonical).into()),
+
+    /// Takes the tree that a GroupInfo has within.
+    pub(crate) fn within(tree: &RatchetTreeIn) -> Result<Self, LibraryFault> {
+        let bytes = tree.tls_serialize_detached().map_err(LibraryFault::encoding)?;
+        Ok(Self { tree: tree.clone(), nodes: parse(&bytes).ok() })
     }
 }
 
@@ -93,7 +120,7 @@ fn malformed(error: TlsError) -> PeerFault {
 }
 
 /// A node that is not blank.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Node {
     /// Its encoding, without its type.
     body: Vec<u8>,
@@ -102,7 +129,7 @@ struct Node {
 }
 
 /// The nodes of a tree as they are encoded, leaves at even places and parents at odd ones (RFC 9420 appendix C).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Nodes(Vec<Option<Node>>);
 
 const LEAF: u8 = 1;
@@ -110,8 +137,11 @@ const PARENT: u8 = 2;
 
 impl Nodes {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, TlsError> {
-        let list = VLBytes::tls_deserialize_exact(bytes)?;
-        let mut rest = list.as_slice();
+        let mut after = bytes;
+        let mut rest = take_opaque(&mut after)?;
+        if !after.is_empty() {
+            return Err(TlsError::TrailingData);
+        }
         let mut nodes = Vec::new();
         while !rest.is_empty() {
             let node = match take_u8(&mut rest)? {
@@ -133,14 +163,13 @@ impl Nodes {
         let start = *rest;
         let unmerged = match (kind, place % 2) {
             (LEAF, 0) => {
-                skip_leaf(rest)?;
+                Leaf::take(rest)?;
                 Vec::new()
             }
             (PARENT, 1) => {
-                skip_opaque(rest)?; // encryption_key
-                skip_opaque(rest)?; // parent_hash
-                let leaves = VLBytes::tls_deserialize(rest)?;
-                let (leaves, left_over) = leaves.as_slice().as_chunks::<4>();
+                take_opaque(rest)?; // encryption_key
+                take_opaque(rest)?; // parent_hash
+                let (leaves, left_over) = take_opaque(rest)?.as_chunks::<4>();
                 if !left_over.is_empty() {
                     return Err(TlsError::InvalidInput);
                 }
@@ -151,6 +180,16 @@ impl Nodes {
         let length = start.len().saturating_sub(rest.len());
         let body = start.get(..length).ok_or(TlsError::EndOfStream)?.to_vec();
         Ok(Node { body, unmerged })
+    }
+
+    /// The leaves that are not blank, with the index of each.
+    pub(crate) fn leaves(&self) -> impl Iterator<Item = (u32, Leaf<'_>)> {
+        let leaves = (0..).zip(self.0.iter().step_by(2));
+        leaves.filter_map(|(index, node)| {
+            // It was taken before, or there would be no node.
+            let leaf = Leaf::take(&mut node.as_ref()?.body.as_slice()).ok()?;
+            Some((index, leaf))
+        })
     }
 
     fn node(&self, place: usize) -> Option<&Node> {
@@ -241,41 +280,6 @@ fn put_optional(input: &mut Vec<u8>, node: Option<&Node>) {
             input.extend_from_slice(&node.body);
         }
     }
-}
-
-fn take_u8(rest: &mut &[u8]) -> Result<u8, TlsError> {
-    let (first, after) = rest.split_first().ok_or(TlsError::EndOfStream)?;
-    *rest = after;
-    Ok(*first)
-}
-
-fn skip(rest: &mut &[u8], count: usize) -> Result<(), TlsError> {
-    *rest = rest.get(count..).ok_or(TlsError::EndOfStream)?;
-    Ok(())
-}
-
-/// A vector of whatever, with its length in front.
-fn skip_opaque(rest: &mut &[u8]) -> Result<(), TlsError> {
-    VLBytes::tls_deserialize(rest).map(drop)
-}
-
-/// A leaf (RFC 9420 §7.2).
-fn skip_leaf(rest: &mut &[u8]) -> Result<(), TlsError> {
-    skip_opaque(rest)?; // encryption_key
-    skip_opaque(rest)?; // signature_key
-    skip(rest, 2)?; // the credential's type; the credentials of RFC 9420 are one vector each
-    skip_opaque(rest)?;
-    for _ in 0..5 {
-        skip_opaque(rest)?; // capabilities: versions, cipher suites, extensions, proposals, credentials
-    }
-    match take_u8(rest)? {
-        1 => skip(rest, 16)?,    // key_package: the two ends of its lifetime
-        2 => {}                  // update
-        3 => skip_opaque(rest)?, // commit: parent_hash
-        _ => return Err(TlsError::InvalidInput),
-    }
-    skip_opaque(rest)?; // extensions
-    skip_opaque(rest) // signature
 }
 
 #[cfg(test)]

@@ -6,31 +6,38 @@ use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::CreationFromExternalError;
 use openmls::treesync::errors::LeafNodeValidationError;
 use openmls::treesync::{Node, RatchetTreeIn};
-use openmls_rust_crypto::RustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto as _;
 use openmls_traits::public_storage::PublicStorageProvider as _;
 use tls_codec::Serialize as _;
 
 use super::tree::stored_tree;
+use crate::crypto::ahead::Ahead;
+use crate::crypto::{Layered, LayeredProvider};
 use crate::error::{CommitError, Error, LibraryFault, PeerFault, external_join_error, from_external_error};
 use crate::framing::GroupInfoView;
 use crate::storage::{GroupStore, Provider, StoredGroup};
 use crate::suite::Suite;
+use crate::tree::UnverifiedTree;
 
 /// Loads a group, after all checks that OpenMLS makes but one: a leaf's lifetime may be over. It was judged when the
 /// device was added, and devices may stay as long as they are of use.
 pub(super) fn load(
     suite: Suite,
-    tree: RatchetTreeIn,
+    tree: UnverifiedTree,
     group_info: VerifiableGroupInfo,
     info: &GroupInfoView,
 ) -> Result<(PublicGroup, StoredGroup), CommitError> {
     let store = GroupStore::default();
+    let crypto = Layered::<Ahead>::default();
+    let UnverifiedTree { tree, nodes } = tree;
+    if let Some(nodes) = nodes {
+        crypto.verify_leaves(&nodes, suite, info.context.group_id().as_slice());
+    }
     let (tree_again, group_info_again) = (tree.clone(), group_info.clone());
-    match PublicGroup::from_external(&RustCrypto::default(), &store, tree, group_info, ProposalStore::new()) {
+    match PublicGroup::from_external(&crypto, &store, tree, group_info, ProposalStore::new()) {
         Ok((group, _)) => Ok((group, store.into_inner())),
         Err(CreationFromExternalError::LeafNodeValidation(LeafNodeValidationError::Lifetime(_))) => {
-            whatever_the_lifetimes(suite, tree_again, group_info_again, info)
+            whatever_the_lifetimes(suite, &crypto, tree_again, group_info_again, info)
         }
         Err(error) => Err(from_external_error(error)),
     }
@@ -41,6 +48,7 @@ pub(super) fn load(
 /// form in which OpenMLS loads one that it has checked before.
 pub(super) fn whatever_the_lifetimes(
     suite: Suite,
+    crypto: &Layered<Ahead>,
     tree: RatchetTreeIn,
     group_info: VerifiableGroupInfo,
     info: &GroupInfoView,
@@ -53,7 +61,7 @@ pub(super) fn whatever_the_lifetimes(
     MlsGroup::external_commit_builder()
         .with_ratchet_tree(tree.clone())
         .skip_lifetime_validation()
-        .build_group(&Provider::default(), group_info, nobody)
+        .build_group(&LayeredProvider::new(crypto, &Provider::default()), group_info, nobody)
         .map(drop)
         .map_err(|error| match external_join_error(error) {
             Error::Peer(fault) => CommitError::Peer(fault),
@@ -61,10 +69,9 @@ pub(super) fn whatever_the_lifetimes(
             Error::Caller(fault) => LibraryFault::mls(fault).into(),
         })?;
 
-    let crypto = RustCrypto::default();
     let (context, tag) = (&info.context, &info.confirmation_tag);
     let tree = tree
-        .into_verified(suite.ciphersuite(), &crypto, context.group_id())
+        .into_verified(suite.ciphersuite(), crypto, context.group_id())
         .map_err(|error| PeerFault::InvalidTree(error.into()))?;
     let encoded = postcard::to_allocvec(&tree).map_err(LibraryFault::encoding)?;
     // A tree is its list of nodes.

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use tls_codec::VLBytes;
 
 use super::*;
 use crate::testing::{ROOM, Rogue, address, engine, groups, key_package};
@@ -50,8 +51,8 @@ fn hashes_are_those_of_the_library() {
         let expected = signed_hash(&mut alice);
         let bytes = alice.ratchet_tree(ROOM).unwrap();
         assert_eq!(nodes(&alice).hash(Suite::MANDATORY).unwrap(), expected, "{steps:?}");
-        read(&bytes, Suite::MANDATORY, &expected).unwrap();
-        assert!(read(&bytes, Suite::MANDATORY, &[0; 32]).is_err());
+        UnverifiedTree::read(&bytes, Suite::MANDATORY, &expected).unwrap();
+        assert!(UnverifiedTree::read(&bytes, Suite::MANDATORY, &[0; 32]).is_err());
     }
 }
 
@@ -97,7 +98,7 @@ fn what_is_no_tree_is_refused() {
         &good[..good.len() - 1],
     ] {
         assert!(Nodes::parse(bytes).is_err(), "{bytes:?}");
-        let error = read(bytes, Suite::MANDATORY, &[0; 32]).unwrap_err();
+        let error = UnverifiedTree::read(bytes, Suite::MANDATORY, &[0; 32]).unwrap_err();
         assert!(matches!(error, CommitError::Peer(PeerFault::Tree(TreeError::Malformed(_)))), "{error:?}");
     }
 }
@@ -117,13 +118,13 @@ fn places_are_those_of_the_array() {
 fn a_tree_of_blank_leaves_is_not_hashed_without_end() {
     let nodes = 2 * MAX_LEAVES + 1;
     let mut bytes = VLBytes::new(vec![0; nodes]).tls_serialize_detached().unwrap();
-    let error = read(&bytes, Suite::MANDATORY, &[0; 32]).unwrap_err();
+    let error = UnverifiedTree::read(&bytes, Suite::MANDATORY, &[0; 32]).unwrap_err();
     assert!(
         matches!(error, CommitError::Peer(PeerFault::Tree(TreeError::TooManyLeaves { .. }))),
         "{error:?}"
     );
     bytes = VLBytes::new(vec![0; nodes - 2]).tls_serialize_detached().unwrap();
-    let error = read(&bytes, Suite::MANDATORY, &[0; 32]).unwrap_err();
+    let error = UnverifiedTree::read(&bytes, Suite::MANDATORY, &[0; 32]).unwrap_err();
     assert!(matches!(error, CommitError::Peer(PeerFault::Tree(TreeError::WrongTree))), "{error:?}");
 }
 
@@ -132,7 +133,7 @@ fn a_damaged_tree_is_another_tree() {
     let mut alice = group(&[(5, &[]), (0, &["D2"])]);
     let expected = signed_hash(&mut alice);
     let good = alice.ratchet_tree(ROOM).unwrap();
-    assert!(read(&good, Suite::MANDATORY, &expected).is_ok());
+    assert!(UnverifiedTree::read(&good, Suite::MANDATORY, &expected).is_ok());
     proptest!(|(place in any::<prop::sample::Index>(), change in 1_u8.., cut in any::<bool>())| {
         let mut bytes = good.clone();
         let place = place.index(bytes.len());
@@ -141,7 +142,7 @@ fn a_damaged_tree_is_another_tree() {
         } else {
             bytes[place] ^= change;
         }
-        let error = read(&bytes, Suite::MANDATORY, &expected).unwrap_err();
+        let error = UnverifiedTree::read(&bytes, Suite::MANDATORY, &expected).unwrap_err();
         prop_assert!(matches!(error, CommitError::Peer(PeerFault::Tree(_))), "{error:?}");
     });
 }

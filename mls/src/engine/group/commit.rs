@@ -11,6 +11,8 @@ use super::super::message::{Changes, OutboundCommit, OutboundWelcome};
 use super::{Pending, RoomGroup, encode, join_config, next_epoch};
 use crate::carriage::Carriage;
 use crate::credential::DeviceAddress;
+use crate::crypto::ahead::Ahead;
+use crate::crypto::{Layered, LayeredProvider};
 use crate::device::Device;
 use crate::epoch::EpochMap;
 use crate::error::{
@@ -22,7 +24,7 @@ use crate::key_package::KeyPackage;
 use crate::roster::Roster;
 use crate::storage::Provider;
 use crate::suite::Suite;
-use crate::tree;
+use crate::tree::UnverifiedTree;
 
 impl RoomGroup {
     pub(in crate::engine) fn commit(
@@ -131,22 +133,21 @@ impl RoomGroup {
             return Err(PeerFault::EpochOutOfRange { epoch: base }.into());
         }
         next_epoch(base)?;
-        let tree = match tree {
-            Some(tree) if group_info.extensions().ratchet_tree().is_none() => {
-                Some(tree::read(tree, device.suite(), view.context.tree_hash())?)
-            }
-            _ => None,
-        };
-        let members = match (&tree, group_info.extensions().ratchet_tree()) {
-            (Some(tree), _) => tree.leaves().count(),
-            (None, Some(extension)) => extension.ratchet_tree().leaves().count(),
+        let UnverifiedTree { tree, nodes } = match (group_info.extensions().ratchet_tree(), tree) {
+            (Some(within), _) => UnverifiedTree::within(within.ratchet_tree())?,
+            (None, Some(apart)) => UnverifiedTree::read(apart, device.suite(), view.context.tree_hash())?,
             (None, None) => return Err(PeerFault::MissingRatchetTree.into()),
         };
-        let attempts = carriage.attempts(members, false);
+        let crypto = Layered::<Ahead>::default();
+        if let Some(nodes) = nodes {
+            crypto.verify_leaves(&nodes, device.suite(), room_id.as_bytes());
+        }
+        let attempts = carriage.attempts(tree.leaves().count(), false);
         let (last, others) = attempts.split_last().ok_or(LibraryFault::MissingState)?;
         for with_tree in others {
             let attempt = Self::try_external(
                 device,
+                &crypto,
                 &group_info,
                 commit_event_id,
                 tree.clone(),
@@ -157,14 +158,15 @@ impl RoomGroup {
                 return attempt;
             }
         }
-        Self::try_external(device, &group_info, commit_event_id, tree, (*last, true), carriage)
+        Self::try_external(device, &crypto, &group_info, commit_event_id, tree, (*last, true), carriage)
     }
 
     fn try_external(
         device: &Device,
+        crypto: &Layered<Ahead>,
         group_info: &VerifiableGroupInfo,
         commit_event_id: &str,
-        tree: Option<RatchetTreeIn>,
+        tree: RatchetTreeIn,
         (with_tree, last): (bool, bool),
         carriage: Carriage,
     ) -> Result<Self, Error> {
@@ -175,13 +177,10 @@ impl RoomGroup {
         let builder = MlsGroup::external_commit_builder()
             .with_config(join_config())
             // A leaf may well be older than the lifetime of the key package it came from.
-            .skip_lifetime_validation();
-        let builder = match tree {
-            Some(tree) => builder.with_ratchet_tree(tree),
-            None => builder,
-        };
+            .skip_lifetime_validation()
+            .with_ratchet_tree(tree);
         let (group, bundle) = builder
-            .build_group(&provider, group_info.clone(), device.with_key())
+            .build_group(&LayeredProvider::new(crypto, &provider), group_info.clone(), device.with_key())
             .map_err(external_join_error)?
             .leaf_node_parameters(leaf)
             .load_psks(provider.storage())

@@ -1,6 +1,7 @@
 //! The commit a tracker starts with.
 
 use super::*;
+use crate::crypto::Layered;
 
 #[test]
 fn the_first_commit_brings_everybody_in() {
@@ -248,9 +249,10 @@ fn both_ways_of_loading_a_group_agree() {
         let framed: Framed<VerifiableGroupInfo> = framing::read(&event.group_info).unwrap();
         let info = GroupInfoView::read(&framed).unwrap();
         let tree = framed.value.extensions().ratchet_tree().unwrap().ratchet_tree().clone();
-        let (usual, usual_stored) = start::load(SUITE, tree.clone(), framed.value.clone(), &info).unwrap();
+        let (usual, usual_stored) =
+            start::load(SUITE, UnverifiedTree::within(&tree).unwrap(), framed.value.clone(), &info).unwrap();
         let (around, around_stored) =
-            start::whatever_the_lifetimes(SUITE, tree, framed.value, &info).unwrap();
+            start::whatever_the_lifetimes(SUITE, &Layered::default(), tree, framed.value, &info).unwrap();
         assert_eq!(usual_stored, around_stored);
         let tree = |group: &PublicGroup| postcard::to_extend(group.treesync(), Vec::new()).unwrap();
         assert_eq!(tree(&usual), tree(&around));
