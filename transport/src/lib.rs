@@ -9,7 +9,8 @@
 //! | [`api`] | every endpoint between servers, one file each, both sides of it |
 //! | [`control`] | the control API |
 //! | [`rooms`] | rooms as their hub or as a participant: from bytes to the store and back |
-//! | [`devices`] | devices, key packages, to-device messages |
+//! | [`devices`] | devices and their key packages |
+//! | [`edus`] | messages to devices, device lists, typing notices, receipts, presence |
 //! | [`store`] | what is remembered, as traits, and on SQLite |
 //! | [`request_auth`] | the `X-Matrix` scheme |
 //! | [`keys`] | other servers' keys |
@@ -23,8 +24,10 @@ pub mod clock;
 pub mod control;
 mod delivery;
 pub mod devices;
+pub mod edus;
 pub mod error;
 pub mod keys;
+mod news;
 pub mod node;
 pub mod request_auth;
 pub mod resolve;

@@ -8,7 +8,9 @@ use mimi_linearized::version::RoomVersions;
 
 use crate::client::FederationClient;
 use crate::delivery::Delivery;
+use crate::edus::{Board, Outbox};
 use crate::keys::RemoteKeys;
+use crate::news::News;
 use crate::rooms::Registry;
 use crate::store::Store;
 use crate::transactions::Transactions;
@@ -36,6 +38,12 @@ pub struct Parts {
     pub(crate) rooms: Registry,
     /// Its queues to other servers.
     pub(crate) delivery: Delivery,
+    /// What is said in passing and waits to be sent.
+    pub(crate) outbox: Outbox,
+    /// What is said in passing and waits to be read.
+    pub(crate) board: Board,
+    /// Tells whoever waits that something has happened.
+    pub(crate) news: News,
     /// Transactions being processed.
     pub(crate) transactions: Transactions,
 }
@@ -68,6 +76,9 @@ impl Node {
             keys,
             rooms: Registry::default(),
             delivery: Delivery::default(),
+            outbox: Outbox::default(),
+            board: Board::default(),
+            news: News::default(),
             transactions: Transactions::default(),
         }))
     }

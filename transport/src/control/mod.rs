@@ -5,6 +5,7 @@
 
 mod apart;
 mod devices;
+mod ephemeral;
 mod events;
 mod membership;
 mod rooms;
@@ -41,7 +42,13 @@ pub fn router(node: Node) -> Router {
         .route("/rooms/{room}/message", post(apart::hand_in))
         .route("/message/{event}", get(apart::message))
         .route("/tree/{event}", get(apart::tree));
-    let api = api.nest("/unstable/org.mimi-interop.large-rooms", large_rooms);
+    let ephemeral = Router::new()
+        .route("/rooms/{room}/typing", post(ephemeral::typing))
+        .route("/rooms/{room}/receipt", post(ephemeral::receipt))
+        .route("/users/{user}/presence", post(ephemeral::presence));
+    let api = api
+        .nest("/unstable/org.mimi-interop.large-rooms", large_rooms)
+        .nest("/unstable/org.mimi-interop.ephemeral", ephemeral);
     Router::new()
         .nest("/control/v1", api)
         .fallback(|| async { ApiError::unrecognized() })

@@ -8,7 +8,7 @@ use super::events::number;
 use super::{finish, object, text, user};
 use crate::api::serve::{Member, RawAnswer};
 use crate::api::{Answer, JsonBody, PathParams, QueryParams};
-use crate::devices::ToDevice;
+use crate::edus::ToDevice;
 use crate::error::ApiError;
 use crate::node::Node;
 
@@ -16,7 +16,7 @@ use crate::node::Node;
 const INBOX_LIMIT: usize = 1_000;
 
 /// The user in a path, who has to be this server's.
-fn local_user(node: &Node, path: &PathParams) -> Result<UserId, ApiError> {
+pub(super) fn local_user(node: &Node, path: &PathParams) -> Result<UserId, ApiError> {
     let user = user(node, path.text("user"))?;
     if node.is_local(&user) {
         Ok(user)
@@ -70,7 +70,7 @@ pub(super) async fn inbox(
 ) -> Result<RawAnswer, ApiError> {
     let user = local_user(&node, &path)?;
     let from = number(&query, "from")?.unwrap_or(0);
-    let items = node.store.inbox(&user, from, INBOX_LIMIT).await?;
+    let items = node.inbox(&user, from, INBOX_LIMIT).await?;
     let more = items.len() == INBOX_LIMIT;
     let next = items.last().filter(|_| more).map(|(place, _)| place.saturating_add(1));
     let next = next.map_or_else(|| "null".to_owned(), |next| next.to_string());

@@ -14,8 +14,10 @@ impl Node {
     /// What to send next: events of rooms that lag behind, a share of each, then LPDUs and EDUs. `None` if there is
     /// nothing.
     pub(super) async fn plan(&self, destination: &ServerName) -> Result<Option<Flight>, RoomError> {
-        let waiting = self.store.waiting(destination, MAX_PDUS, MAX_EDUS).await?;
+        let mut waiting = self.store.waiting(destination, MAX_PDUS, MAX_EDUS).await?;
         let lpdus = waiting.iter().filter(|item| matches!(item.outgoing, Outgoing::Lpdu { .. })).count();
+        let edus = waiting.len().saturating_sub(lpdus);
+        waiting.extend(self.take_ephemeral(destination, MAX_EDUS.saturating_sub(edus)).await?);
         let cursors = self.store.lagging_cursors(destination).await?;
         let mut free = MAX_PDUS.saturating_sub(lpdus);
         let mut ranges = Vec::new();
@@ -59,6 +61,7 @@ impl Node {
             tracing::warn!(%destination, event = %id, error, "the destination rejected an event");
         }
         self.store.arrive(destination, flight, notices(&items, &failed)).await?;
+        self.news.tell();
         Ok(())
     }
 }

@@ -50,6 +50,7 @@ impl Node {
         let notice = json!({"type": "key_package_used", "device": device, "remaining": claimed.remaining});
         let bytes = notice.to_string().into_bytes().into();
         self.store.deliver(vec![InboxItem { user_id: user.clone(), bytes, once: None }]).await?;
+        self.news.tell();
         Ok(Some(claimed.key))
     }
 

@@ -1,10 +1,9 @@
 //! Users' devices: publishing them, giving out their key packages, and messages to them (LM-04 §12.9, §12.10).
 
 mod claim;
-mod edu;
 mod publish;
 
-pub use edu::ToDevice;
+pub(crate) use publish::update_item;
 pub use publish::{NewDevice, OfferedKey};
 
 use mimi_linearized::encryption::{Devices, StagedCommit};

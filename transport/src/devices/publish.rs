@@ -90,7 +90,10 @@ impl Node {
     }
 
     /// The other servers that have a user in a room where this user is.
-    async fn servers_sharing_a_room(&self, user: &UserId) -> Result<BTreeSet<ServerName>, RoomError> {
+    pub(crate) async fn servers_sharing_a_room(
+        &self,
+        user: &UserId,
+    ) -> Result<BTreeSet<ServerName>, RoomError> {
         let mut servers = BTreeSet::new();
         self.for_rooms_of(user, |room| servers.extend(room.presence().joined().cloned())).await?;
         servers.remove(&self.name);
@@ -98,7 +101,7 @@ impl Node {
     }
 
     /// Looks at every room that a user has joined.
-    pub(super) async fn for_rooms_of(
+    pub(crate) async fn for_rooms_of(
         &self,
         user: &UserId,
         mut look: impl FnMut(&Room) + Send,
@@ -116,7 +119,7 @@ impl Node {
     }
 
     /// Puts an EDU into a server's queue.
-    pub(super) async fn send_edu(&self, server: &ServerName, edu: &Value) -> Result<(), RoomError> {
+    pub(crate) async fn send_edu(&self, server: &ServerName, edu: &Value) -> Result<(), RoomError> {
         let bytes = edu.to_string().into_bytes().into();
         self.store.enqueue(server, Outgoing::Edu { bytes }).await?;
         self.wake(server);
@@ -146,7 +149,7 @@ fn read_key_package(offered: &OfferedKey) -> Result<KeyPackage, String> {
 }
 
 /// A device list update as its receiver's users see it.
-pub(super) fn update_item(sender: &UserId, content: &Object) -> Value {
+pub(crate) fn update_item(sender: &UserId, content: &Object) -> Value {
     let list = |field: &str| content.get(field).cloned().unwrap_or_else(|| json!([]));
     json!({"type": "device_list_update", "sender": sender, "changed": list("changed"), "removed": list("removed")})
 }

@@ -229,6 +229,7 @@ impl Node {
         );
         self.store.put_invite(record).await?;
         self.store.deliver(vec![item]).await?;
+        self.news.tell();
         Ok(object)
     }
 

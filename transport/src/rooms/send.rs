@@ -127,6 +127,11 @@ impl Node {
 
     /// What else an event that was just appended means to this server.
     pub(super) async fn applied(&self, room: &Room, event: &RoomEvent) {
+        self.keep_invites(room, event).await;
+        self.news.tell();
+    }
+
+    async fn keep_invites(&self, room: &Room, event: &RoomEvent) {
         if event.event().kind() != kind::MEMBER {
             return;
         }

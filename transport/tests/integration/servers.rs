@@ -1,5 +1,6 @@
 //! Whole servers talking to each other: joining, speaking, being away, coming back.
 
+mod ephemeral;
 mod large_rooms;
 
 use std::net::SocketAddr;
@@ -128,13 +129,34 @@ impl Place {
         list.iter().filter_map(|event| Some(event["content"]["body"].as_str()?.to_owned())).collect()
     }
 
+    /// Looks whenever something has happened at this server, until there is what is looked for.
+    async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        let mut news = self.node().news();
+        loop {
+            news.borrow_and_update();
+            if let Some(found) = look().await {
+                return found;
+            }
+            let happened = tokio::time::timeout_at(deadline, news.changed()).await;
+            assert!(matches!(happened, Ok(Ok(()))), "{} waits in vain for {what}", self.name);
+        }
+    }
+
     /// Waits until a message is in the list.
     async fn until_heard(&self, room: &RoomId, words: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.words(room).await.iter().any(|heard| heard == words) {
-            assert!(Instant::now() < deadline, "{words:?} never arrived: {:?}", self.words(room).await);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let is_there = async || self.words(room).await.iter().any(|heard| heard == words).then_some(());
+        self.until(words, is_there).await;
+    }
+
+    /// Waits for an item in a user's inbox.
+    async fn until_inbox(&self, user: &UserId, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let find = async || {
+            let inbox = self.node().inbox(user, 0, 1_000).await.unwrap();
+            let mut items = inbox.iter().map(|(_, item)| serde_json::from_slice(item).unwrap());
+            items.find(|item| is(item))
+        };
+        self.until(what, find).await
     }
 }
 
@@ -253,16 +275,8 @@ async fn a_refused_event_comes_back_to_its_sender() {
     let sent =
         b.node().send_event(&room, &bob, "m.room.name", Some(String::new()), Object::new()).await.unwrap();
     let Sent::Lpdu(lpdu_id) = sent else { panic!("{sent:?}") };
-    let deadline = Instant::now() + PATIENCE;
-    let item: Value = loop {
-        let inbox = b.node().store.inbox(&bob, 0, 10).await.unwrap();
-        if let Some((_, item)) = inbox.first() {
-            break serde_json::from_slice(item).unwrap();
-        }
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    };
-    assert_eq!((&item["type"], &item["lpdu_id"]), (&json!("rejected"), &json!(lpdu_id)));
+    let item = b.until_inbox(&bob, "the refusal", |item| item["type"] == "rejected").await;
+    assert_eq!(item["lpdu_id"], json!(lpdu_id));
     assert!(item["error"].as_str().unwrap().starts_with("auth 7"), "{item}");
 }
 

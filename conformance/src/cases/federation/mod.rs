@@ -5,6 +5,7 @@ mod delegation;
 mod deliveries;
 mod devices;
 mod edus;
+mod ephemeral;
 mod fan_out;
 mod history;
 mod rate_limits;
@@ -29,5 +30,6 @@ pub(super) const CASES: &[&[Case]] = &[
     fan_out::CASES,
     history::CASES,
     edus::CASES,
+    ephemeral::CASES,
     devices::CASES,
 ];

@@ -72,15 +72,11 @@ impl Place {
 
     /// Waits until the server's view of the group is in an epoch. Returns the event that made it.
     async fn until_epoch(&self, room: &RoomId, epoch: u64) -> EventId {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        let is_there = async || {
             let now = self.node().summary(room).await.unwrap().unwrap().mls_epoch;
-            if now == Some(epoch) {
-                break;
-            }
-            assert!(Instant::now() < deadline, "{} is in epoch {now:?}", self.name);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+            (now == Some(epoch)).then_some(())
+        };
+        self.until(&format!("epoch {epoch}"), is_there).await;
         let events = self.node().list(room, 0, 1_000).await.unwrap().unwrap().0;
         let objects = events.iter().map(|event| serde_json::from_slice::<Object>(event).unwrap());
         let last = objects.rev().find(|event| event["type"] == "m.mls.commit").unwrap();
@@ -170,15 +166,7 @@ async fn only_the_rooms_servers_are_answered() {
 
     // Before the hub has it, the event is refused, and the hub takes it from the room's servers only.
     b.send_commit(&room, "bob", &first).await.unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    let rejected = loop {
-        let inbox = b.node().store.inbox(&b.user("bob"), 0, 10).await.unwrap();
-        if let Some((_, item)) = inbox.first() {
-            break serde_json::from_slice::<Value>(item).unwrap();
-        }
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    };
+    let rejected = b.until_inbox(&b.user("bob"), "the refusal", |item| item["type"] == "rejected").await;
     assert!(rejected["error"].as_str().unwrap().starts_with("mls R35"), "{rejected}");
     let outsider = upload_commit::call(c.node(), &hub.name, &room, &first.message).await;
     assert_eq!(outsider.unwrap_err().to_api().status(), 403);
