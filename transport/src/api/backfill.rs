@@ -1,12 +1,11 @@
 //! `GET /_matrix/federation/v2/backfill/:roomId` (LM-04 §12.6.4): an event and those before it.
 
 use axum::extract::State;
-use http::Method;
 use mimi_linearized::id::{EventId, RoomId, ServerName};
 use mimi_linearized::json::Object;
 
 use super::serve::{Member, RawAnswer};
-use super::{Authenticated, PathParams, Paths, QueryParams, ask, expect_objects, segment};
+use super::{Authenticated, PathParams, Paths, QueryParams, failed, segment};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::RoomError;
@@ -52,8 +51,5 @@ pub async fn call(
     v: &EventId,
     limit: usize,
 ) -> Result<Vec<Object>, RoomError> {
-    let mut answer = ask(node, server, Method::GET, &paths(room_id, v, limit), None).await?;
-    let mut events = expect_objects(&mut answer, "pdus", server)?;
-    events.truncate(limit);
-    Ok(events)
+    node.client.backfill(server, room_id, v, limit).await.map_err(failed(server))
 }

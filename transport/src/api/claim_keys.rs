@@ -1,18 +1,20 @@
 //! `POST /_matrix/federation/v1/user/keys/claim` (LM-04 §12.10.3.1): key packages.
 
 use axum::extract::State;
-use http::Method;
 use mimi_linearized::id::ServerName;
 use mimi_linearized::json::Object;
 use serde_json::{Value, json};
 
-use super::{Answer, Authenticated, Paths, ask};
+use super::{Answer, Authenticated, Paths, failed};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::RoomError;
 
 /// The path of a claim.
-const PATH: &str = "/_matrix/federation/v1/user/keys/claim";
+#[must_use]
+pub fn paths() -> Paths {
+    Paths::stable("/_matrix/federation/v1/user/keys/claim".to_owned())
+}
 
 /// Answers with a key package for each device that has one; what is unknown is left out.
 ///
@@ -40,13 +42,5 @@ pub async fn handle(State(node): State<Node>, request: Authenticated) -> Result<
 /// # Errors
 /// [`RoomError`] if the server does not answer with key packages.
 pub async fn call(node: &Node, server: &ServerName, wanted: &Object) -> Result<Object, RoomError> {
-    let body = json!({"one_time_keys": wanted});
-    let mut answer = ask(node, server, Method::POST, &Paths::stable(PATH.to_owned()), Some(&body)).await?;
-    match answer.remove("one_time_keys") {
-        Some(Value::Object(keys)) => Ok(keys),
-        _ => Err(RoomError::BadAnswer {
-            server: server.clone(),
-            what: "`one_time_keys` is no object".to_owned(),
-        }),
-    }
+    node.client.claim_keys(server, wanted).await.map_err(failed(server))
 }

@@ -1,12 +1,11 @@
 //! `GET …/large-rooms/tree/:eventId` (reading R35): the ratchet tree after an `m.mls.commit`.
 
 use axum::extract::State;
-use http::Method;
 use mimi_linearized::base64;
 use mimi_linearized::id::{EventId, ServerName};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Answer, Authenticated, LARGE_ROOMS_PREFIX, PathParams, Paths, ask, segment};
+use super::{Answer, Authenticated, LARGE_ROOMS_PREFIX, PathParams, Paths, failed, segment};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::RoomError;
@@ -36,10 +35,5 @@ pub async fn handle(
 /// # Errors
 /// [`RoomError`] if the server does not answer with bytes in base64.
 pub async fn call(node: &Node, server: &ServerName, id: &EventId) -> Result<Vec<u8>, RoomError> {
-    let answer = ask(node, server, Method::GET, &paths(id), None).await?;
-    let tree = answer.get("ratchet_tree").and_then(Value::as_str).and_then(|text| base64::decode(text).ok());
-    tree.ok_or_else(|| RoomError::BadAnswer {
-        server: server.clone(),
-        what: "`ratchet_tree` is no base64".to_owned(),
-    })
+    node.client.commit_tree(server, id).await.map_err(failed(server))
 }

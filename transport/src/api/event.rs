@@ -1,11 +1,10 @@
 //! `GET /_matrix/federation/v2/event/:eventId` (LM-04 §12.6.1): one event.
 
 use axum::extract::State;
-use http::Method;
 use mimi_linearized::id::{EventId, ServerName};
 use mimi_linearized::json::Object;
 
-use super::{Authenticated, PathParams, Paths, ask, segment};
+use super::{Authenticated, PathParams, Paths, failed, segment};
 use crate::api::serve::RawAnswer;
 use crate::error::ApiError;
 use crate::node::Node;
@@ -35,5 +34,5 @@ pub async fn handle(
 /// # Errors
 /// [`RoomError`] if the server does not answer with an object.
 pub async fn call(node: &Node, server: &ServerName, id: &EventId) -> Result<Object, RoomError> {
-    ask(node, server, Method::GET, &paths(id), None).await
+    node.client.event(server, id).await.map_err(failed(server))
 }

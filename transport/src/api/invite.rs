@@ -1,12 +1,11 @@
 //! `POST /_matrix/federation/v3/invite/:txnId` (LM-04 §12.7.2.1): inviting, to the hub and from it.
 
 use axum::extract::{OriginalUri, State};
-use http::Method;
 use mimi_linearized::id::{EventId, ServerName};
 use mimi_linearized::json::Object;
 use serde_json::{Value, json};
 
-use super::{Answer, Authenticated, PathParams, Paths, UNSTABLE_PREFIX, ask, segment};
+use super::{Answer, Authenticated, PathParams, Paths, UNSTABLE_PREFIX, failed, segment};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::{InviteRequest, Provenance, RoomError};
@@ -73,9 +72,5 @@ pub async fn call(
     request: &Value,
 ) -> Result<Object, RoomError> {
     let txn_id = format!("{}.{}", txn_id.as_str(), rand::random::<u32>());
-    let mut answer = ask(node, server, Method::POST, &paths(&txn_id), Some(request)).await?;
-    match answer.remove("pdu").or_else(|| answer.remove("event")) {
-        Some(Value::Object(pdu)) => Ok(pdu),
-        _ => Err(RoomError::BadAnswer { server: server.clone(), what: "`pdu` is no object".to_owned() }),
-    }
+    node.client.invite(server, &txn_id, request).await.map_err(failed(server))
 }

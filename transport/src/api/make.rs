@@ -1,18 +1,18 @@
 //! What `make_join`, `make_leave` and `make_knock` have in common (LM-04 §12.7.1, reading R22).
 
-use http::Method;
 use mimi_linearized::id::{RoomId, ServerName, UserId};
 use mimi_linearized::json::Object;
+use mimi_linearized::version::RoomVersions;
 use serde_json::Value;
 
-use super::{Paths, ask, make_join, make_knock, make_leave};
+use super::failed;
 use crate::node::Node;
 use crate::rooms::{HandshakeKind, RoomError, Template};
 
-/// The query that names the room versions this server implements.
-pub(super) fn versions_query(node: &Node) -> String {
+/// The query that names the room versions that the caller implements.
+pub(super) fn versions_query(versions: &RoomVersions) -> String {
     let versions: Vec<String> =
-        node.versions.ids().map(|id| format!("ver={}", super::segment(id.as_str()))).collect();
+        versions.ids().map(|id| format!("ver={}", super::segment(id.as_str()))).collect();
     versions.join("&")
 }
 
@@ -27,21 +27,8 @@ pub async fn call(
     room_id: &RoomId,
     user: &UserId,
 ) -> Result<Template, RoomError> {
-    let path = match kind {
-        HandshakeKind::Join => make_join::path(node, room_id, user),
-        HandshakeKind::Leave => make_leave::path(room_id, user),
-        HandshakeKind::Knock => make_knock::path(node, room_id, user),
-    };
-    let mut answer = ask(node, server, Method::GET, &Paths::stable(path), None).await?;
-    let room_version = match answer.remove("room_version") {
-        Some(Value::String(version)) => version,
-        _ => node.versions.default_version().id.to_string(),
-    };
-    let event = match answer.remove("event") {
-        Some(Value::Object(event)) => event,
-        _ => answer,
-    };
-    Ok(Template { event, room_version })
+    let template = node.client.make(kind, server, room_id, user, &node.versions).await;
+    template.map_err(failed(server))
 }
 
 /// The answer that carries a template both ways.

@@ -2,17 +2,18 @@
 
 use axum::extract::State;
 use mimi_linearized::id::{RoomId, UserId};
+use mimi_linearized::version::RoomVersions;
 
 use super::{Answer, Authenticated, PathParams, QueryParams, make, segment};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::HandshakeKind;
 
-/// The path of a template, with the room versions that this server implements.
+/// The path of a template, with the room versions that the caller implements.
 #[must_use]
-pub fn path(node: &Node, room_id: &RoomId, user: &UserId) -> String {
+pub fn path(versions: &RoomVersions, room_id: &RoomId, user: &UserId) -> String {
     let (room_id, user) = (segment(room_id.as_str()), segment(user.as_str()));
-    format!("/_matrix/federation/v1/make_knock/{room_id}/{user}?{}", make::versions_query(node))
+    format!("/_matrix/federation/v1/make_knock/{room_id}/{user}?{}", make::versions_query(versions))
 }
 
 /// Answers with a template, at the top level and under `event`.

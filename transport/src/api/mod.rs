@@ -30,7 +30,8 @@ use axum::Router;
 use axum::routing::{get, post, put};
 
 pub use incoming::{Answer, Authenticated, JsonBody, MAX_BODY_BYTES, PathParams, QueryParams};
-pub(crate) use outgoing::{ask, expect_objects, segment};
+use outgoing::failed;
+pub(crate) use outgoing::segment;
 
 use crate::error::ApiError;
 use crate::node::Node;

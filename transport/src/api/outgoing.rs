@@ -1,15 +1,11 @@
 //! Asking other servers.
 
-use http::Method;
 use mimi_linearized::event::OutgoingLpdu;
 use mimi_linearized::id::ServerName;
-use mimi_linearized::json::{Object, strict};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::Paths;
 use crate::client::ClientError;
-use crate::node::Node;
 use crate::rooms::RoomError;
 
 /// What stays as it is in a path segment (RFC 3986 §2.3); everything else is percent-encoded.
@@ -20,48 +16,16 @@ pub(crate) fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 
-/// Sends a request and expects a JSON object.
-pub(crate) async fn ask(
-    node: &Node,
-    server: &ServerName,
-    method: Method,
-    paths: &Paths,
-    body: Option<&Value>,
-) -> Result<Object, RoomError> {
-    let failed = |error: ClientError| match error {
-        ClientError::Api { error, .. } => RoomError::Peer { server: server.clone(), error },
-        error => RoomError::Unreachable { server: server.clone(), error: Box::new(error) },
-    };
-    let client = &node.client;
-    let response = match &paths.unstable {
-        Some(unstable) => client.request_with_fallback(server, &method, &paths.stable, unstable, body).await,
-        None => client.request(server, &method, &paths.stable, body).await,
-    };
-    let response = response.map_err(failed)?;
-    let bytes = response.ok().map_err(failed)?.clone();
-    let unusable = |what: String| RoomError::BadAnswer { server: server.clone(), what };
-    match strict::parse(&bytes).map_err(|error| unusable(error.to_string()))? {
-        Value::Object(object) => Ok(object),
-        _ => Err(unusable("the answer is not an object".to_owned())),
+/// What it means for a room that a server gave no usable answer.
+pub(super) fn failed(server: &ServerName) -> impl FnOnce(ClientError) -> RoomError + '_ {
+    let server = || server.clone();
+    move |error| match error {
+        ClientError::Api { error, .. } => RoomError::Peer { server: server(), error },
+        ClientError::NotJson(_) | ClientError::NotAnObject | ClientError::Unusable(_) => {
+            RoomError::BadAnswer { server: server(), what: error.to_string() }
+        }
+        error => RoomError::Unreachable { server: server(), error: Box::new(error) },
     }
-}
-
-/// Takes an array of objects out of an answer.
-pub(crate) fn expect_objects(
-    answer: &mut Object,
-    field: &str,
-    server: &ServerName,
-) -> Result<Vec<Object>, RoomError> {
-    let unusable =
-        || RoomError::BadAnswer { server: server.clone(), what: format!("`{field}` is no array of objects") };
-    let Some(Value::Array(elements)) = answer.remove(field) else { return Err(unusable()) };
-    elements
-        .into_iter()
-        .map(|element| match element {
-            Value::Object(object) => Ok(object),
-            _ => Err(unusable()),
-        })
-        .collect()
 }
 
 /// An LPDU as the body of a request.

@@ -1,12 +1,11 @@
 //! `PUT /_matrix/federation/v2/send/:txnId` (LM-04 §12.5.1): events and EDUs.
 
 use axum::extract::State;
-use http::Method;
-use mimi_linearized::id::{EventId, ServerName};
-use mimi_linearized::json::Object;
+use mimi_linearized::id::ServerName;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Authenticated, PathParams, Paths, ask, segment};
+use super::{Answer, Authenticated, PathParams, Paths, failed, segment};
+use crate::client::{Failed, Retry};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::{Provenance, Received, RoomError};
@@ -81,7 +80,7 @@ async fn process(
     Ok(json!({"failed_pdus": failed}))
 }
 
-/// Sends a transaction. Returns the errors of the events that were rejected.
+/// Sends a transaction once: whoever sends it repeats it. Returns what was rejected.
 ///
 /// # Errors
 /// [`RoomError`] if the transaction was not answered with 200.
@@ -90,13 +89,7 @@ pub async fn call(
     server: &ServerName,
     txn_id: &str,
     body: &Value,
-) -> Result<Vec<(EventId, String)>, RoomError> {
-    let answer = ask(node, server, Method::PUT, &paths(txn_id), Some(body)).await?;
-    let failed = answer.get("failed_pdus").and_then(Value::as_object);
-    Ok(failed.into_iter().flatten().filter_map(|(id, entry)| failure(id, entry.as_object()?)).collect())
-}
-
-fn failure(id: &str, entry: &Object) -> Option<(EventId, String)> {
-    let error = entry.get("error").and_then(Value::as_str).unwrap_or("refused without a reason");
-    Some((EventId::parse(id).ok()?, error.to_owned()))
+) -> Result<Vec<Failed>, RoomError> {
+    let once = node.client.with_retry(Retry::NEVER);
+    once.send_body(server, txn_id, body).await.map_err(failed(server))
 }

@@ -1,14 +1,14 @@
 //! `POST /_matrix/federation/v3/send_join/:txnId` (LM-04 §12.7.3.2): joining.
 
 use axum::extract::State;
-use http::Method;
 use mimi_linearized::event::OutgoingLpdu;
 use mimi_linearized::id::ServerName;
 use mimi_linearized::json::Object;
 use serde_json::{Value, json};
 
 use super::outgoing::body_of;
-use super::{Answer, Authenticated, PathParams, Paths, ask, expect_objects, segment};
+use super::{Answer, Authenticated, PathParams, Paths, failed, segment};
+use crate::client::JoinAnswer;
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::{HandshakeKind, Provenance, RoomError};
@@ -51,29 +51,10 @@ async fn process(node: Node, object: Object, from: Provenance) -> Result<Value, 
     }))
 }
 
-/// What a hub answers to a join. Nothing of it is checked here.
-#[derive(Debug)]
-pub struct Joined {
-    /// The event made of the LPDU.
-    pub event: Object,
-    /// The state before it.
-    pub state: Vec<Object>,
-    /// What the state cites, directly or not.
-    pub auth_chain: Vec<Object>,
-}
-
 /// Sends a join to the hub.
 ///
 /// # Errors
 /// [`RoomError`] if the hub refuses, or does not answer with a state.
-pub async fn call(node: &Node, hub: &ServerName, lpdu: &OutgoingLpdu) -> Result<Joined, RoomError> {
-    let mut answer = ask(node, hub, Method::POST, &paths(lpdu.id.as_str()), Some(&body_of(lpdu))).await?;
-    let Some(Value::Object(event)) = answer.remove("event") else {
-        return Err(RoomError::BadAnswer { server: hub.clone(), what: "`event` is no object".to_owned() });
-    };
-    Ok(Joined {
-        event,
-        state: expect_objects(&mut answer, "state", hub)?,
-        auth_chain: expect_objects(&mut answer, "auth_chain", hub)?,
-    })
+pub async fn call(node: &Node, hub: &ServerName, lpdu: &OutgoingLpdu) -> Result<JoinAnswer, RoomError> {
+    node.client.send_join(hub, lpdu.id.as_str(), &body_of(lpdu)).await.map_err(failed(hub))
 }

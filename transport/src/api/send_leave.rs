@@ -1,14 +1,13 @@
 //! `POST /_matrix/federation/v3/send_leave/:txnId` (LM-04 §12.7.2.2.2): leaving, or turning an invite down.
 
 use axum::extract::State;
-use http::Method;
 use mimi_linearized::event::OutgoingLpdu;
 use mimi_linearized::id::ServerName;
 use mimi_linearized::json::Object;
 use serde_json::{Value, json};
 
 use super::outgoing::body_of;
-use super::{Answer, Authenticated, PathParams, Paths, ask, segment};
+use super::{Answer, Authenticated, PathParams, Paths, failed, segment};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::{HandshakeKind, Provenance, RoomError};
@@ -48,6 +47,6 @@ async fn process(node: Node, object: Object, from: Provenance) -> Result<Value, 
 ///
 /// # Errors
 /// [`RoomError`] if the hub refuses.
-pub async fn call(node: &Node, hub: &ServerName, lpdu: &OutgoingLpdu) -> Result<Object, RoomError> {
-    ask(node, hub, Method::POST, &paths(lpdu.id.as_str()), Some(&body_of(lpdu))).await
+pub async fn call(node: &Node, hub: &ServerName, lpdu: &OutgoingLpdu) -> Result<(), RoomError> {
+    node.client.send_leave(hub, lpdu.id.as_str(), &body_of(lpdu)).await.map_err(failed(hub))
 }

@@ -3,13 +3,20 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use mimi_linearized::id::EventId;
+use mimi_linearized::id::{EventId, RoomId};
 
 use super::serve::{Member, RawAnswer};
-use super::{Authenticated, PathParams, QueryParams};
+use super::{Authenticated, PathParams, QueryParams, segment};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::StateAt;
+
+/// The path of the state before an event.
+#[must_use]
+pub fn path(room_id: &RoomId, at: &EventId) -> String {
+    let (room_id, at) = (segment(room_id.as_str()), segment(at.as_str()));
+    format!("/_matrix/federation/v1/state/{room_id}?event_id={at}")
+}
 
 /// Answers with the state and what it cites.
 ///

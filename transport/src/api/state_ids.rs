@@ -1,11 +1,19 @@
 //! `GET /_matrix/federation/v1/state_ids/:roomId` (LM-04 §12.6.3): the ids of the state before an event.
 
 use axum::extract::State;
+use mimi_linearized::id::{EventId, RoomId};
 
 use super::serve::{Member, RawAnswer};
-use super::{Authenticated, PathParams, QueryParams, state};
+use super::{Authenticated, PathParams, QueryParams, segment, state};
 use crate::error::ApiError;
 use crate::node::Node;
+
+/// The path of the ids of the state before an event.
+#[must_use]
+pub fn path(room_id: &RoomId, at: &EventId) -> String {
+    let (room_id, at) = (segment(room_id.as_str()), segment(at.as_str()));
+    format!("/_matrix/federation/v1/state_ids/{room_id}?event_id={at}")
+}
 
 /// Answers with the ids of what [`state::handle`] answers with.
 ///

@@ -1,15 +1,14 @@
 //! `POST …/large-rooms/upload/:roomId` (reading R35): a commit that an event is about to name.
 
 use axum::extract::State;
-use http::Method;
 use mimi_linearized::base64;
 use mimi_linearized::encryption::MessageDigest;
 use mimi_linearized::id::{RoomId, ServerName};
 use mimi_linearized::json::Object;
 use mimi_mls::framing::MAX_COMMIT_LEN;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Answer, Authenticated, LARGE_ROOMS_PREFIX, PathParams, Paths, ask, segment};
+use super::{Answer, Authenticated, LARGE_ROOMS_PREFIX, PathParams, Paths, failed, segment};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::RoomError;
@@ -60,10 +59,5 @@ pub async fn call(
     room_id: &RoomId,
     message: &[u8],
 ) -> Result<MessageDigest, RoomError> {
-    let body = json!({"message": base64::encode(message)});
-    let answer = ask(node, hub, Method::POST, &paths(room_id), Some(&body)).await?;
-    MessageDigest::parse(&Value::Object(answer)).ok_or_else(|| RoomError::BadAnswer {
-        server: hub.clone(),
-        what: "`sha256` and `size` are not those of a commit".to_owned(),
-    })
+    node.client.upload_commit(hub, room_id, message).await.map_err(failed(hub))
 }

@@ -1,12 +1,11 @@
 //! `GET /_matrix/federation/v1/user/:userId/device/:deviceId` (LM-04 §12.10.1.1): a device's signed object.
 
 use axum::extract::State;
-use http::Method;
 use mimi_linearized::id::{DeviceId, UserId};
 use mimi_linearized::json::Object;
 use serde_json::Value;
 
-use super::{Answer, Authenticated, PathParams, Paths, ask, segment};
+use super::{Answer, Authenticated, PathParams, Paths, failed, segment};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::RoomError;
@@ -37,5 +36,5 @@ pub async fn handle(
 /// # Errors
 /// [`RoomError`] if the server does not answer with an object.
 pub async fn call(node: &Node, user: &UserId, device: &DeviceId) -> Result<Object, RoomError> {
-    ask(node, &user.server(), Method::GET, &paths(user, device), None).await
+    node.client.user_device(user, device).await.map_err(failed(&user.server()))
 }

@@ -74,6 +74,9 @@ pub enum ClientError {
     /// The answer is JSON, but not an object.
     #[error("the answer is not a JSON object")]
     NotAnObject,
+    /// The answer is JSON, but not what the endpoint answers with.
+    #[error("the answer: {0}")]
+    Unusable(String),
     /// The answer is an error.
     #[error("the answer is an error: {error}")]
     Api {
@@ -86,10 +89,23 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether the connection was cut while it was being made or used, so that nothing is known of what became of the
+    /// request.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        match self {
+            Self::Protocol(_) => true,
+            // What is wrong with a certificate, or what the peer says is wrong with ours, is invalid data.
+            Self::Tls { error, .. } => error.kind() != io::ErrorKind::InvalidData,
+            _ => false,
+        }
+    }
+
     /// Who is to blame.
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
+            error if error.is_cut() => Blame::Network,
             Self::Target | Self::Body(_) => Blame::Caller,
             Self::Resolve(_) | Self::Connect { .. } | Self::Protocol(_) | Self::Timeout(_) => Blame::Network,
             Self::Tls { .. }
@@ -97,6 +113,7 @@ impl ClientError {
             | Self::TooLarge(_)
             | Self::NotJson(_)
             | Self::NotAnObject
+            | Self::Unusable(_)
             | Self::Api { .. } => Blame::Peer,
         }
     }

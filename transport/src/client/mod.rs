@@ -1,8 +1,10 @@
 //! The federation client: signs requests and sends them over HTTP/2 and TLS 1.3 (LM-04 §12, reading R26).
 
+mod calls;
 mod error;
 mod pool;
 mod response;
+mod retry;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,10 +21,14 @@ use mimi_linearized::json::{Value, canonical, strict};
 use mimi_linearized::signing::SigningKey;
 use rustls::ClientConfig;
 
+pub use calls::{Failed, JoinAnswer, StateAnswer, StateIdsAnswer, Transaction};
 pub use error::{Blame, ClientError};
 pub use response::Response;
+pub(crate) use retry::Attempts;
+pub use retry::Retry;
 
 use self::pool::{Connection, Message, Pool};
+use crate::api::Paths;
 use crate::request_auth::{sign_request, sign_request_without_content};
 use crate::resolve::Resolver;
 
@@ -115,20 +121,23 @@ pub struct RawRequest {
 /// Redirections are not followed. An answer is only ever taken from a connection whose certificate verifies for the
 /// name that resolution gives (`LM-04/12.4/25`).
 #[derive(Clone)]
-pub struct FederationClient(Arc<Inner>);
+pub struct FederationClient {
+    inner: Arc<Inner>,
+    limits: CallLimits,
+    retry: Retry,
+}
 
 struct Inner {
     name: ServerName,
     keys: Vec<SigningKey>,
     pool: Pool,
-    limits: ClientLimits,
     /// Destinations that did not know a final path but its unstable form.
     unstable: Mutex<HashSet<ServerName>>,
 }
 
 impl std::fmt::Debug for FederationClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FederationClient").field("name", &self.0.name).finish_non_exhaustive()
+        f.debug_struct("FederationClient").field("name", &self.inner.name).finish_non_exhaustive()
     }
 }
 
@@ -145,13 +154,26 @@ impl FederationClient {
     ) -> Self {
         let pool = Pool::new(resolver, tls, limits);
         let (keys, unstable) = (keys.into_iter().collect(), Mutex::default());
-        Self(Arc::new(Inner { name, keys, pool, limits, unstable }))
+        let inner = Arc::new(Inner { name, keys, pool, unstable });
+        Self { inner, limits: limits.call, retry: Retry::default() }
+    }
+
+    /// The same client, with other bounds of calls that have none of their own.
+    #[must_use]
+    pub fn with_limits(&self, limits: CallLimits) -> Self {
+        Self { limits, ..self.clone() }
+    }
+
+    /// The same client, which tries typed calls as often as this.
+    #[must_use]
+    pub fn with_retry(&self, retry: Retry) -> Self {
+        Self { retry, ..self.clone() }
     }
 
     /// In whose name requests are sent.
     #[must_use]
     pub fn name(&self) -> &ServerName {
-        &self.0.name
+        &self.inner.name
     }
 
     /// Sends a signed request (LM-04 §12.4) within the client's default bounds. `path_and_query` is signed and sent
@@ -169,7 +191,7 @@ impl FederationClient {
         path_and_query: &str,
         body: impl Into<RequestBody<'_>>,
     ) -> Result<Response, ClientError> {
-        self.request_within(self.0.limits.call, destination, method, path_and_query, body).await
+        self.request_within(self.limits, destination, method, path_and_query, body).await
     }
 
     /// As [`FederationClient::request`], within other bounds.
@@ -202,17 +224,46 @@ impl FederationClient {
         unstable_path: &str,
         body: impl Into<RequestBody<'_>>,
     ) -> Result<Response, ClientError> {
-        let limits = self.0.limits.call;
         let body = Body::new(method, body.into())?;
+        self.fall_back(self.limits, destination, method, final_path, unstable_path, &body).await
+    }
+
+    /// Sends a signed request to an endpoint, wherever the destination has it.
+    async fn request_paths(
+        &self,
+        limits: CallLimits,
+        destination: &ServerName,
+        method: &Method,
+        paths: &Paths,
+        body: Option<&Value>,
+    ) -> Result<Response, ClientError> {
+        let body = Body::new(method, body.into())?;
+        match &paths.unstable {
+            Some(unstable) => {
+                self.fall_back(limits, destination, method, &paths.stable, unstable, &body).await
+            }
+            None => within(limits, self.signed(limits, destination, method, &paths.stable, &body)).await,
+        }
+    }
+
+    async fn fall_back(
+        &self,
+        limits: CallLimits,
+        destination: &ServerName,
+        method: &Method,
+        final_path: &str,
+        unstable_path: &str,
+        body: &Body<'_>,
+    ) -> Result<Response, ClientError> {
         let unstable_first = self.unstable().contains(destination);
         let (stable, unstable) = ((final_path, false), (unstable_path, true));
         let (first, second) = if unstable_first { (unstable, stable) } else { (stable, unstable) };
         within(limits, async {
-            let response = self.signed(limits, destination, method, first.0, &body).await?;
+            let response = self.signed(limits, destination, method, first.0, body).await?;
             if !is_unknown_endpoint(&response) {
                 return Ok(response);
             }
-            let response = self.signed(limits, destination, method, second.0, &body).await?;
+            let response = self.signed(limits, destination, method, second.0, body).await?;
             if !is_unknown_endpoint(&response) {
                 self.remember(destination, second.1);
             }
@@ -254,7 +305,7 @@ impl FederationClient {
 
     fn unstable(&self) -> MutexGuard<'_, HashSet<ServerName>> {
         // The set is whole whenever the lock is free.
-        self.0.unstable.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.unstable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remember(&self, destination: &ServerName, unstable: bool) {
@@ -278,10 +329,10 @@ impl FederationClient {
         body: &Body<'_>,
     ) -> Result<Response, ClientError> {
         let target = target_of(path_and_query)?;
-        let own = &self.0.name;
+        let own = &self.inner.name;
         let message = |sign: &dyn Fn(&SigningKey) -> HeaderValue| {
             let mut headers = HeaderMap::new();
-            for key in &self.0.keys {
+            for key in &self.inner.keys {
                 headers.append(AUTHORIZATION, sign(key));
             }
             if body.signed().is_some() {
@@ -307,11 +358,11 @@ impl FederationClient {
         message: Message,
         limits: CallLimits,
     ) -> Result<Response, ClientError> {
-        let connection = self.0.pool.connection(destination, None).await?;
+        let connection = self.inner.pool.connection(destination, None).await?;
         let (connection, answer) = match connection.send(message.clone()).await {
             Err(ClientError::Protocol(error)) if connection.reused => {
                 tracing::debug!(%destination, %error, "a connection no longer works; making a new one");
-                let fresh = self.0.pool.connection(destination, Some(&connection)).await?;
+                let fresh = self.inner.pool.connection(destination, Some(&connection)).await?;
                 let answer = fresh.send(message).await;
                 (fresh, answer)
             }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use mimi_linearized::id::{EventId, ServerName};
+use mimi_linearized::id::ServerName;
 use serde_json::{Value, json};
 
 use crate::api::send::{self, MAX_EDUS, MAX_PDUS};
+use crate::client::Failed;
 use crate::node::Node;
 use crate::rooms::RoomError;
 use crate::store::{Flight, InboxItem, Outgoing, OutgoingItem};
@@ -57,8 +58,8 @@ impl Node {
             let body = body_of(&events, &items);
             send::call(self, destination, &flight.txn_id, &body).await?
         };
-        for (id, error) in &failed {
-            tracing::warn!(%destination, event = %id, error, "the destination rejected an event");
+        for Failed { event_id, error } in &failed {
+            tracing::warn!(%destination, event = %event_id, error, "the destination rejected an event");
         }
         self.store.arrive(destination, flight, notices(&items, &failed)).await?;
         self.news.tell();
@@ -84,10 +85,10 @@ fn body_of(events: &[Arc<[u8]>], items: &[OutgoingItem]) -> Value {
 }
 
 /// What the senders of rejected LPDUs are told.
-fn notices(items: &[OutgoingItem], failed: &[(EventId, String)]) -> Vec<InboxItem> {
+fn notices(items: &[OutgoingItem], failed: &[Failed]) -> Vec<InboxItem> {
     let notice = |item: &OutgoingItem| {
         let Outgoing::Lpdu { sender, lpdu_id, .. } = &item.outgoing else { return None };
-        let (_, error) = failed.iter().find(|(id, _)| id == lpdu_id)?;
+        let Failed { error, .. } = failed.iter().find(|failed| failed.event_id == *lpdu_id)?;
         let notice = json!({"type": "rejected", "lpdu_id": lpdu_id, "error": error});
         Some(InboxItem {
             user_id: sender.clone(),

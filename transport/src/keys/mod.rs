@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::cache::{Need, ServerState};
-use crate::client::{CallLimits, ClientError, FederationClient};
+use crate::client::{Attempts, CallLimits, ClientError, FederationClient, Retry};
 use crate::clock::Clock;
 
 pub use cache::{FIRST_PAUSE_MS, KeyResponse, LONGEST_PAUSE_MS, MAX_VALIDITY_MS, PAUSE_AFTER_SUCCESS_MS};
@@ -49,10 +49,15 @@ pub trait KeySource: Send + Sync + 'static {
 impl KeySource for FederationClient {
     async fn fetch(&self, server: &ServerName) -> Result<Bytes, ClientError> {
         let limits = CallLimits { response_bytes: MAX_RESPONSE_BYTES, ..CallLimits::default() };
-        let response = self.get_unsigned(server, KEY_PATH, limits).await?;
-        match response.api_error() {
-            Some(error) => Err(ClientError::Api { status: response.status, error }),
-            None => Ok(response.body),
+        // A connection that is cut says nothing about the server, and every request signed with its keys is refused
+        // until they are there. A server that is not there at all is left alone instead.
+        let mut attempts = Attempts::new(Retry::default(), limits);
+        loop {
+            match self.get_unsigned(server, KEY_PATH, attempts.limits()).await {
+                Ok(response) => return response.ok().cloned(),
+                Err(error) if error.is_cut() => attempts.failed(error).await?,
+                Err(error) => return Err(error),
+            }
         }
     }
 }
