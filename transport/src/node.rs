@@ -11,7 +11,7 @@ use crate::delivery::Delivery;
 use crate::edus::{Board, Outbox};
 use crate::keys::RemoteKeys;
 use crate::news::News;
-use crate::rooms::Registry;
+use crate::rooms::{Behind, Registry};
 use crate::store::Store;
 use crate::transactions::Transactions;
 
@@ -36,6 +36,8 @@ pub struct Parts {
     pub keys: RemoteKeys,
     /// Its rooms.
     pub(crate) rooms: Registry,
+    /// The rooms that lack events.
+    pub(crate) behind: Behind,
     /// Its queues to other servers.
     pub(crate) delivery: Delivery,
     /// What is said in passing and waits to be sent.
@@ -75,6 +77,7 @@ impl Node {
             client,
             keys,
             rooms: Registry::default(),
+            behind: Behind::default(),
             delivery: Delivery::default(),
             outbox: Outbox::default(),
             board: Board::default(),

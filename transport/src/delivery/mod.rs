@@ -84,6 +84,13 @@ impl Node {
         if let Some(queue) = queues.get(server) {
             queue.alive.notify_waiters();
         }
+        drop(queues);
+        self.behind.heard_from(server);
+    }
+
+    /// Whether this server is to stop what it does by itself.
+    pub(crate) fn stopped(&self) -> watch::Receiver<bool> {
+        self.delivery.stopped.subscribe()
     }
 }
 

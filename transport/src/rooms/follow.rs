@@ -152,7 +152,7 @@ impl Node {
         }
     }
 
-    async fn try_fill_gap(
+    pub(super) async fn try_fill_gap(
         &self,
         participant: &mut Participant,
         missing: EventId,

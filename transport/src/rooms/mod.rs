@@ -4,6 +4,7 @@
 //! that its list has one order. Signatures are checked, and keys fetched, before the lock is taken.
 
 mod apart;
+mod catch_up;
 mod create;
 mod error;
 mod follow;
@@ -20,6 +21,7 @@ mod view;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(crate) use catch_up::Behind;
 pub use create::NewRoom;
 pub use error::RoomError;
 pub use handshake::{HandshakeKind, Template};

@@ -1,5 +1,6 @@
 //! An entry of `pdus` (LM-04 §12.5.1).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mimi_linearized::auth::{Because, Refusal, RoomRule};
@@ -98,6 +99,9 @@ impl Node {
             Ok(verified) => verified,
             Err(error) => {
                 tracing::warn!(event = %id, %error, "dropped an event of the hub");
+                if !ring.unavailable().is_empty() {
+                    self.catch_up(&cell.id, id, ring.unavailable().keys().cloned().collect());
+                }
                 return Ok(Received::Dropped(error.to_string()));
             }
         };
@@ -108,7 +112,12 @@ impl Node {
         let result = self.follow(participant, verified, from).await;
         match settle(&mut role, result)? {
             None => Ok(Received::Accepted),
-            Some(refusal) => Ok(Received::Rejected(id, refusal)),
+            Some(refusal) => {
+                if refusal.rule == RoomRule::UnknownPredecessor.into() {
+                    self.catch_up(&cell.id, id.clone(), BTreeSet::new());
+                }
+                Ok(Received::Rejected(id, refusal))
+            }
         }
     }
 

@@ -315,3 +315,26 @@ async fn many_users_write_to_many_rooms_at_once() {
         assert_eq!(hub.words(room).await.len(), 40);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_while_a_third_server_was_away_is_fetched_when_its_keys_are_there() {
+    let world = World::new();
+    let (hub, mut b, mut c) = (world.server().await, world.server().await, world.server().await);
+    let room = hub.create("public").await;
+    c.join(&room, "carol", &hub).await;
+    c.go_away().await;
+    b.join(&room, "bob", &hub).await;
+    b.say(&room, "bob", "last words").await;
+    hub.until_heard(&room, "last words").await;
+    b.go_away().await;
+    // Nobody can tell Carol's server with which key Bob's has signed.
+    world.come_back(&mut c).await;
+    hub.until("an empty queue", async || {
+        let left = hub.node().store.destinations().await.unwrap();
+        (!left.contains(&c.name)).then_some(())
+    })
+    .await;
+    world.come_back(&mut b).await;
+    c.until_heard(&room, "last words").await;
+    assert_same_end(&room, &hub, &c).await;
+}
