@@ -1,14 +1,30 @@
 //! `GET /_matrix/federation/v2/backfill/:roomId` (LM-04 §12.6.4): an event and those before it.
+//!
+//! What is required of it: `LM-04/12.6.4/1` to `LM-04/12.6.4/12`.
+
+use std::num::NonZeroU32;
 
 use axum::extract::State;
+use http::Method;
 use mimi_linearized::id::{EventId, RoomId, ServerName};
 use mimi_linearized::json::Object;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use super::openapi::Endpoint;
 use super::serve::{Member, RawAnswer};
+use super::shapes::Pdu;
 use super::{Authenticated, PathParams, Paths, QueryParams, failed, segment};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::RoomError;
+
+/// A stretch of a room's list.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Stretch {
+    /// The events, oldest first.
+    pub pdus: Vec<Pdu>,
+}
 
 /// The most events in one answer.
 pub const MAX_EVENTS: usize = 100;
@@ -52,4 +68,13 @@ pub async fn call(
     limit: usize,
 ) -> Result<Vec<Object>, RoomError> {
     node.client.backfill(server, room_id, v, limit).await.map_err(failed(server))
+}
+
+/// How the endpoint is described.
+pub(super) fn describe() -> Endpoint {
+    let paths = Paths::both("/_matrix/federation/v2", "/backfill/{room}");
+    Endpoint::new::<Stretch>(Method::GET, paths, "12.6.4", "An event and those before it")
+        .query::<String>("v", "The id of the last event that is wanted.")
+        .query::<NonZeroU32>("limit", "The most events that are wanted; an answer never has more than 100.")
+        .refuses([ApiError::not_found("")])
 }

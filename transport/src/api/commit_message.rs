@@ -1,14 +1,23 @@
 //! `GET …/large-rooms/message/:eventId` (reading R35): the commit that an `m.mls.commit` names, or has.
 
-use axum::extract::State;
-use mimi_linearized::base64;
-use mimi_linearized::id::{EventId, ServerName};
-use serde_json::json;
-
-use super::{Answer, Authenticated, LARGE_ROOMS_PREFIX, PathParams, Paths, failed, segment};
+use super::openapi::Endpoint;
+use super::{Answer, Authenticated, LARGE_ROOMS_PREFIX, PathParams, Paths, failed, segment, value_of};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::RoomError;
+use axum::extract::State;
+use http::Method;
+use mimi_linearized::base64;
+use mimi_linearized::id::{EventId, ServerName};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A commit.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct CommitMessage {
+    /// In unpadded base64.
+    pub message: String,
+}
 
 /// The path of the commit of an event. It has an unstable form alone.
 #[must_use]
@@ -27,7 +36,7 @@ pub async fn handle(
 ) -> Result<Answer, ApiError> {
     let message = node.serve_commit(&path.event()?, Some(&request.origin)).await?;
     let message = message.ok_or_else(|| ApiError::not_found("no such commit"))?;
-    Ok(Answer(json!({"message": base64::encode(&message)})))
+    value_of(&CommitMessage { message: base64::encode(&message) }).map(Answer)
 }
 
 /// Asks a server for the commit of an event. It is not checked here.
@@ -36,4 +45,11 @@ pub async fn handle(
 /// [`RoomError`] if the server does not answer with bytes in base64.
 pub async fn call(node: &Node, server: &ServerName, id: &EventId) -> Result<Vec<u8>, RoomError> {
     node.client.commit_message(server, id).await.map_err(failed(server))
+}
+
+/// How the endpoint is described.
+pub(super) fn describe() -> Endpoint {
+    let path = Paths::stable(format!("{LARGE_ROOMS_PREFIX}/message/{{event}}"));
+    Endpoint::new::<CommitMessage>(Method::GET, path, "R35", "The commit that an event names, or has")
+        .refuses([ApiError::not_found("")])
 }

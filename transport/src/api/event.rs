@@ -1,9 +1,14 @@
 //! `GET /_matrix/federation/v2/event/:eventId` (LM-04 §12.6.1): one event.
+//!
+//! What is required of it: `LM-04/12.6.1/1` to `LM-04/12.6.1/6`.
 
 use axum::extract::State;
+use http::Method;
 use mimi_linearized::id::{EventId, ServerName};
 use mimi_linearized::json::Object;
 
+use super::openapi::Endpoint;
+use super::shapes::Pdu;
 use super::{Authenticated, PathParams, Paths, failed, segment};
 use crate::api::serve::RawAnswer;
 use crate::error::ApiError;
@@ -35,4 +40,10 @@ pub async fn handle(
 /// [`RoomError`] if the server does not answer with an object.
 pub async fn call(node: &Node, server: &ServerName, id: &EventId) -> Result<Object, RoomError> {
     node.client.event(server, id).await.map_err(failed(server))
+}
+
+/// How the endpoint is described.
+pub(super) fn describe() -> Endpoint {
+    let paths = Paths::both("/_matrix/federation/v2", "/event/{event}");
+    Endpoint::new::<Pdu>(Method::GET, paths, "12.6.1", "One event").refuses([ApiError::not_found("")])
 }

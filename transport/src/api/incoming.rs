@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use mimi_linearized::id::{DeviceId, EventId, IdError, RoomId, ServerName, UserId};
 use mimi_linearized::json::Object;
 use mimi_linearized::json::strict::{self, Document, Segment};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::clock;
@@ -281,4 +282,12 @@ impl IntoResponse for Answer {
         let json = HeaderValue::from_static("application/json");
         (StatusCode::OK, [(header::CONTENT_TYPE, json)], self.0.to_string()).into_response()
     }
+}
+
+/// What is answered, as JSON.
+///
+/// # Errors
+/// `M_UNKNOWN` if it cannot be JSON, which the types of answers can.
+pub(super) fn value_of(answer: &impl Serialize) -> Result<Value, ApiError> {
+    serde_json::to_value(answer).map_err(|_| ApiError::unknown("the answer could not be written"))
 }

@@ -1,15 +1,45 @@
 //! `POST /_matrix/federation/v3/invite/:txnId` (LM-04 §12.7.2.1): inviting, to the hub and from it.
+//!
+//! What is required of it: `LM-04/12.7.2.1/1` to `LM-04/12.7.2.1/20`.
 
 use axum::extract::{OriginalUri, State};
+use http::Method;
 use mimi_linearized::id::{EventId, ServerName};
 use mimi_linearized::json::Object;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::openapi::Endpoint;
+use super::shapes::{Pdu, PduOrLpdu, StrippedState};
 use super::{Answer, Authenticated, PathParams, Paths, UNSTABLE_PREFIX, failed, segment};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::{InviteRequest, Provenance, RoomError};
 use crate::transactions::InFlight;
+
+/// The body of an invite.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Invite {
+    /// The invite: an LPDU to the hub, a PDU from it.
+    pub event: PduOrLpdu,
+    /// What the invited user is shown of the room.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invite_room_state: Vec<StrippedState>,
+    /// The room's version.
+    pub room_version: String,
+}
+
+/// The answer to an invite.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Invited {
+    /// The invite with the hub's and the invited user's server's signatures.
+    pub pdu: Pdu,
+    /// The same, for those who use the unstable path (reading R23).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Pdu")]
+    pub event: Option<Pdu>,
+}
 
 /// The endpoint's name in transaction keys.
 const ENDPOINT: &str = "invite";
@@ -73,4 +103,18 @@ pub async fn call(
 ) -> Result<Object, RoomError> {
     let txn_id = format!("{}.{}", txn_id.as_str(), rand::random::<u32>());
     node.client.invite(server, &txn_id, request).await.map_err(failed(server))
+}
+
+/// How the endpoint is described.
+pub(super) fn describe() -> Endpoint {
+    let paths = Paths::both("/_matrix/federation/v3", "/invite/{txn}");
+    Endpoint::new::<Invited>(Method::POST, paths, "12.7.2.1", "Invite a user, to the hub and from it")
+        .body::<Invite>()
+        .refuses([
+            ApiError::not_found(""),
+            ApiError::wrong_server(""),
+            ApiError::incompatible_room_version(""),
+            ApiError::forbidden(""),
+        ])
+        .passes_errors_on()
 }

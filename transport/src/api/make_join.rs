@@ -1,9 +1,12 @@
 //! `GET /_matrix/federation/v1/make_join/:roomId/:userId` (LM-04 §12.7.3.1): a template for joining.
+//!
+//! What is required of it: `LM-04/12.7.3.1/1` to `LM-04/12.7.3.1/7`.
 
 use axum::extract::State;
 use mimi_linearized::id::{RoomId, UserId};
 use mimi_linearized::version::RoomVersions;
 
+use super::openapi::Endpoint;
 use super::{Answer, Authenticated, PathParams, QueryParams, make, segment};
 use crate::error::ApiError;
 use crate::node::Node;
@@ -31,4 +34,9 @@ pub async fn handle(
     let template =
         node.template(HandshakeKind::Join, &room_id, &user, &request.origin, Some(&versions)).await?;
     Ok(Answer(make::both_forms(template)))
+}
+
+/// How the endpoint is described.
+pub(super) fn describe() -> Endpoint {
+    make::describe(HandshakeKind::Join, "12.7.3.1", "A template for joining")
 }

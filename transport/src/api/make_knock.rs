@@ -1,9 +1,12 @@
 //! `GET /_matrix/federation/v1/make_knock/:roomId/:userId` (LM-04 §12.7.4.1): a template for knocking.
+//!
+//! What is required of it: `LM-04/12.7.4.1/1` to `LM-04/12.7.4.1/7`.
 
 use axum::extract::State;
 use mimi_linearized::id::{RoomId, UserId};
 use mimi_linearized::version::RoomVersions;
 
+use super::openapi::Endpoint;
 use super::{Answer, Authenticated, PathParams, QueryParams, make, segment};
 use crate::error::ApiError;
 use crate::node::Node;
@@ -31,4 +34,9 @@ pub async fn handle(
     let template =
         node.template(HandshakeKind::Knock, &room_id, &user, &request.origin, Some(&versions)).await?;
     Ok(Answer(make::both_forms(template)))
+}
+
+/// How the endpoint is described.
+pub(super) fn describe() -> Endpoint {
+    make::describe(HandshakeKind::Knock, "12.7.4.1", "A template for knocking")
 }

@@ -1,10 +1,15 @@
 //! `GET /_matrix/federation/v1/make_leave/:roomId/:userId` (LM-04 §12.7.2.2.1): a template for leaving.
+//!
+//! What is required of it: `LM-04/12.7.2.2.1/1` to `LM-04/12.7.2.2.1/7`.
 
 use axum::extract::State;
+use http::Method;
 use mimi_linearized::id::{RoomId, UserId};
 use serde_json::json;
 
-use super::{Answer, Authenticated, PathParams, segment};
+use super::make::EnclosedTemplate;
+use super::openapi::Endpoint;
+use super::{Answer, Authenticated, PathParams, Paths, segment};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::HandshakeKind;
@@ -28,4 +33,14 @@ pub async fn handle(
     let (room_id, user) = (path.room()?, path.user()?);
     let template = node.template(HandshakeKind::Leave, &room_id, &user, &request.origin, None).await?;
     Ok(Answer(json!({"event": template.event, "room_version": template.room_version})))
+}
+
+/// How the endpoint is described.
+pub(super) fn describe() -> Endpoint {
+    let path = Paths::stable("/_matrix/federation/v1/make_leave/{room}/{user}".to_owned());
+    Endpoint::new::<EnclosedTemplate>(Method::GET, path, "12.7.2.2.1", "A template for leaving").refuses([
+        ApiError::not_found(""),
+        ApiError::wrong_server(""),
+        ApiError::forbidden(""),
+    ])
 }

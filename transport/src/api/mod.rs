@@ -14,13 +14,16 @@ pub mod make;
 pub mod make_join;
 pub mod make_knock;
 pub mod make_leave;
+pub mod openapi;
 mod outgoing;
+mod routes;
 pub mod send;
 pub mod send_join;
 pub mod send_knock;
 pub mod send_leave;
 pub mod serve;
 pub mod server_keys;
+pub mod shapes;
 pub mod state;
 pub mod state_ids;
 pub mod upload_commit;
@@ -32,6 +35,9 @@ use axum::routing::{get, post, put};
 pub use incoming::{Answer, Authenticated, JsonBody, MAX_BODY_BYTES, PathParams, QueryParams};
 use outgoing::failed;
 pub(crate) use outgoing::segment;
+
+use self::incoming::value_of;
+use self::routes::Routes;
 
 use crate::error::ApiError;
 use crate::node::Node;
@@ -66,10 +72,25 @@ impl Paths {
 
 /// All endpoints that other servers use.
 pub fn router(node: Node) -> Router {
+    routes()
+        .into_router()
+        .fallback(|| async { ApiError::unrecognized() })
+        .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
+        .with_state(node)
+}
+
+/// The templates of the paths that [`router`] has.
+#[must_use]
+pub fn route_paths() -> Vec<String> {
+    routes().paths()
+}
+
+/// What [`router`] is made of.
+fn routes() -> Routes {
     const V1: &str = "/_matrix/federation/v1";
     const V2: &str = "/_matrix/federation/v2";
     const V3: &str = "/_matrix/federation/v3";
-    let mut router = Router::new()
+    let mut router = Routes::default()
         .route("/_matrix/key/v2/server", get(server_keys::handle))
         .route(&format!("{V1}/state/{{room}}"), get(state::handle))
         .route(&format!("{V1}/state_ids/{{room}}"), get(state_ids::handle))
@@ -97,7 +118,4 @@ pub fn router(node: Node) -> Router {
         }
     }
     router
-        .fallback(|| async { ApiError::unrecognized() })
-        .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
-        .with_state(node)
 }

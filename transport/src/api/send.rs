@@ -1,15 +1,55 @@
 //! `PUT /_matrix/federation/v2/send/:txnId` (LM-04 §12.5.1): events and EDUs.
+//!
+//! What is required of it: `LM-04/12.5.1/1` to `LM-04/12.5.1/22`.
+
+use std::collections::BTreeMap;
 
 use axum::extract::State;
+use http::Method;
 use mimi_linearized::id::ServerName;
-use serde_json::{Map, Value, json};
+use mimi_linearized::json::Object;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Answer, Authenticated, PathParams, Paths, failed, segment};
+use super::openapi::Endpoint;
+use super::shapes::{Edu, PduOrLpdu};
+use super::{Answer, Authenticated, PathParams, Paths, failed, segment, value_of};
 use crate::client::{Failed, Retry};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::{Provenance, Received, RoomError};
 use crate::transactions::InFlight;
+
+/// The body of a transaction.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Transaction {
+    /// Events. What is neither a PDU nor an LPDU is dropped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_PDUS))]
+    pub pdus: Vec<PduOrLpdu>,
+    /// EDUs. What is none is ignored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_EDUS))]
+    pub edus: Vec<Edu>,
+    /// Members that nobody knows: deployed servers name themselves and the time.
+    #[serde(flatten)]
+    pub more: Object,
+}
+
+/// What was made of a transaction.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Processed {
+    /// By the id of the object as it was received: the events that were rejected (reading R20).
+    pub failed_pdus: BTreeMap<String, FailedPdu>,
+}
+
+/// Why an event was rejected.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct FailedPdu {
+    /// The reason, for people.
+    pub error: String,
+}
 
 /// The most events in one transaction.
 pub const MAX_PDUS: usize = 50;
@@ -59,7 +99,7 @@ async fn process(
     pdus: Vec<Option<Value>>,
     edus: Vec<Value>,
 ) -> Result<Value, ApiError> {
-    let mut failed = Map::new();
+    let mut failed_pdus = BTreeMap::new();
     for (index, pdu) in pdus.into_iter().enumerate() {
         let Some(Value::Object(object)) = pdu else {
             tracing::info!(%origin, index, "dropped an entry that is no event");
@@ -70,14 +110,14 @@ async fn process(
             Received::Dropped(why) => tracing::info!(%origin, index, why, "dropped an event"),
             Received::Rejected(id, refusal) => {
                 tracing::info!(%origin, event = %id, %refusal, "rejected an event");
-                failed.insert(id.to_string(), json!({"error": refusal.to_string()}));
+                failed_pdus.insert(id.to_string(), FailedPdu { error: refusal.to_string() });
             }
         }
     }
     for (index, edu) in edus.into_iter().enumerate() {
         node.receive_edu(&origin, &from, index, edu).await?;
     }
-    Ok(json!({"failed_pdus": failed}))
+    value_of(&Processed { failed_pdus })
 }
 
 /// Sends a transaction once: whoever sends it repeats it. Returns what was rejected.
@@ -92,4 +132,13 @@ pub async fn call(
 ) -> Result<Vec<Failed>, RoomError> {
     let once = node.client.with_retry(Retry::NEVER);
     once.send_body(server, txn_id, body).await.map_err(failed(server))
+}
+
+/// How the endpoint is described.
+pub(super) fn describe() -> Endpoint {
+    let paths = Paths::both("/_matrix/federation/v2", "/send/{txn}");
+    Endpoint::new::<Processed>(Method::PUT, paths, "12.5.1", "Send events and EDUs")
+        .body::<Transaction>()
+        .refuses([ApiError::bad_state("")])
+        .unlimited()
 }

@@ -1,18 +1,36 @@
 //! `POST /_matrix/federation/v3/send_join/:txnId` (LM-04 §12.7.3.2): joining.
+//!
+//! What is required of it: `LM-04/12.7.3.2/1` to `LM-04/12.7.3.2/6`.
 
 use axum::extract::State;
+use http::Method;
 use mimi_linearized::event::OutgoingLpdu;
 use mimi_linearized::id::ServerName;
 use mimi_linearized::json::Object;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::openapi::Endpoint;
 use super::outgoing::body_of;
+use super::shapes::{Lpdu, Pdu};
 use super::{Answer, Authenticated, PathParams, Paths, failed, segment};
-use crate::client::JoinAnswer;
+use crate::client;
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::{HandshakeKind, Provenance, RoomError};
 use crate::transactions::InFlight;
+
+/// The answer to a join.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct JoinAnswer {
+    /// The event made of the LPDU.
+    pub event: Pdu,
+    /// The state before it.
+    pub state: Vec<Pdu>,
+    /// What the state cites, directly or not.
+    pub auth_chain: Vec<Pdu>,
+}
 
 /// The endpoint's name in transaction keys.
 const ENDPOINT: &str = "send_join";
@@ -55,6 +73,20 @@ async fn process(node: Node, object: Object, from: Provenance) -> Result<Value, 
 ///
 /// # Errors
 /// [`RoomError`] if the hub refuses, or does not answer with a state.
-pub async fn call(node: &Node, hub: &ServerName, lpdu: &OutgoingLpdu) -> Result<JoinAnswer, RoomError> {
+pub async fn call(
+    node: &Node,
+    hub: &ServerName,
+    lpdu: &OutgoingLpdu,
+) -> Result<client::JoinAnswer, RoomError> {
     node.client.send_join(hub, lpdu.id.as_str(), &body_of(lpdu)).await.map_err(failed(hub))
+}
+
+/// How the endpoint is described.
+pub(super) fn describe() -> Endpoint {
+    let paths = Paths::both("/_matrix/federation/v3", "/send_join/{txn}");
+    Endpoint::new::<JoinAnswer>(Method::POST, paths, "12.7.3.2", "Join").body::<Lpdu>().refuses([
+        ApiError::not_found(""),
+        ApiError::wrong_server(""),
+        ApiError::forbidden(""),
+    ])
 }

@@ -1,17 +1,31 @@
 //! `POST /_matrix/federation/v3/send_knock/:txnId` (LM-04 §12.7.4.2): knocking.
+//!
+//! What is required of it: `LM-04/12.7.4.2/1` to `LM-04/12.7.4.2/4`.
 
 use axum::extract::State;
+use http::Method;
 use mimi_linearized::event::OutgoingLpdu;
 use mimi_linearized::id::ServerName;
 use mimi_linearized::json::Object;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::openapi::Endpoint;
 use super::outgoing::body_of;
+use super::shapes::{Lpdu, StrippedState};
 use super::{Answer, Authenticated, PathParams, Paths, failed, segment};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::{HandshakeKind, Provenance, RoomError};
 use crate::transactions::InFlight;
+
+/// The answer to a knock.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct KnockAnswer {
+    /// What the knocking user is shown of the room.
+    pub stripped_state: Vec<StrippedState>,
+}
 
 /// The endpoint's name in transaction keys.
 const ENDPOINT: &str = "send_knock";
@@ -51,4 +65,14 @@ async fn process(node: Node, object: Object, from: Provenance) -> Result<Value, 
 /// [`RoomError`] if the hub refuses.
 pub async fn call(node: &Node, hub: &ServerName, lpdu: &OutgoingLpdu) -> Result<Object, RoomError> {
     node.client.send_knock(hub, lpdu.id.as_str(), &body_of(lpdu)).await.map_err(failed(hub))
+}
+
+/// How the endpoint is described.
+pub(super) fn describe() -> Endpoint {
+    let paths = Paths::both("/_matrix/federation/v3", "/send_knock/{txn}");
+    Endpoint::new::<KnockAnswer>(Method::POST, paths, "12.7.4.2", "Knock").body::<Lpdu>().refuses([
+        ApiError::not_found(""),
+        ApiError::wrong_server(""),
+        ApiError::forbidden(""),
+    ])
 }

@@ -1,17 +1,37 @@
 //! `POST …/large-rooms/upload/:roomId` (reading R35): a commit that an event is about to name.
 
 use axum::extract::State;
+use http::Method;
 use mimi_linearized::base64;
 use mimi_linearized::encryption::MessageDigest;
 use mimi_linearized::id::{RoomId, ServerName};
 use mimi_linearized::json::Object;
 use mimi_mls::framing::MAX_COMMIT_LEN;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::openapi::Endpoint;
 use super::{Answer, Authenticated, LARGE_ROOMS_PREFIX, PathParams, Paths, failed, segment};
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::RoomError;
+
+/// The body of an upload.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Upload {
+    /// The commit in unpadded base64.
+    pub message: String,
+}
+
+/// The answer to an upload: what an event names the commit by.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Uploaded {
+    /// Its hash in unpadded base64.
+    pub sha256: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
 
 /// The path to upload to. It has an unstable form alone.
 #[must_use]
@@ -60,4 +80,12 @@ pub async fn call(
     message: &[u8],
 ) -> Result<MessageDigest, RoomError> {
     node.client.upload_commit(hub, room_id, message).await.map_err(failed(hub))
+}
+
+/// How the endpoint is described.
+pub(super) fn describe() -> Endpoint {
+    let path = Paths::stable(format!("{LARGE_ROOMS_PREFIX}/upload/{{room}}"));
+    Endpoint::new::<Uploaded>(Method::POST, path, "R35", "Hand in a commit that an event is about to name")
+        .body::<Upload>()
+        .refuses([ApiError::not_found(""), ApiError::wrong_server(""), ApiError::forbidden("")])
 }

@@ -1,10 +1,15 @@
 //! `GET /_matrix/federation/v1/user/:userId/device/:deviceId` (LM-04 §12.10.1.1): a device's signed object.
+//!
+//! What is required of it: `LM-04/12.10.1.1/1` to `LM-04/12.10.1.1/4`.
 
 use axum::extract::State;
+use http::Method;
 use mimi_linearized::id::{DeviceId, UserId};
 use mimi_linearized::json::Object;
 use serde_json::Value;
 
+use super::openapi::Endpoint;
+use super::shapes::Device;
 use super::{Answer, Authenticated, PathParams, Paths, failed, segment};
 use crate::error::ApiError;
 use crate::node::Node;
@@ -37,4 +42,11 @@ pub async fn handle(
 /// [`RoomError`] if the server does not answer with an object.
 pub async fn call(node: &Node, user: &UserId, device: &DeviceId) -> Result<Object, RoomError> {
     node.client.user_device(user, device).await.map_err(failed(&user.server()))
+}
+
+/// How the endpoint is described.
+pub(super) fn describe() -> Endpoint {
+    let paths = Paths::both("/_matrix/federation/v1", "/user/{user}/device/{device}");
+    Endpoint::new::<Device>(Method::GET, paths, "12.10.1.1", "A device of this server's user")
+        .refuses([ApiError::not_found("")])
 }

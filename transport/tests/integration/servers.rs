@@ -1,5 +1,6 @@
 //! Whole servers talking to each other: joining, speaking, being away, coming back.
 
+mod described;
 mod ephemeral;
 mod large_rooms;
 

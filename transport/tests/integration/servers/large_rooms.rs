@@ -10,17 +10,17 @@ use mimi_transport::rooms::RoomError;
 
 use super::*;
 
-const APART: Carriage = Carriage { tree: Placement::Apart, message: Placement::Apart };
+pub(super) const APART: Carriage = Carriage { tree: Placement::Apart, message: Placement::Apart };
 
-fn engine(user: &UserId, device: &str) -> Engine {
+pub(super) fn engine(user: &UserId, device: &str) -> Engine {
     Engine::new(Device::generate(user.as_str(), device, Suite::MANDATORY).unwrap())
 }
 
-fn key_package(engine: &Engine) -> KeyPackage {
+pub(super) fn key_package(engine: &Engine) -> KeyPackage {
     KeyPackage::generate(engine.device(), KeyPackageUse::OneTime).unwrap()
 }
 
-fn update(carriage: Carriage) -> Changes {
+pub(super) fn update(carriage: Carriage) -> Changes {
     Changes { update: true, carriage, ..Changes::default() }
 }
 
@@ -37,7 +37,7 @@ fn content(commit: &OutboundCommit) -> Object {
 }
 
 impl Place {
-    async fn create_encrypted(&self) -> RoomId {
+    pub(super) async fn create_encrypted(&self) -> RoomId {
         let room = NewRoom {
             creator: self.user("alice"),
             room_version: None,
@@ -62,7 +62,7 @@ impl Place {
     }
 
     /// Hands in what stands apart, and sends the event.
-    async fn commit(&self, room: &RoomId, user: &str, commit: &OutboundCommit) -> Sent {
+    pub(super) async fn commit(&self, room: &RoomId, user: &str, commit: &OutboundCommit) -> Sent {
         if commit.apart {
             let digest = self.node().hand_in_commit(room, commit.message.clone()).await.unwrap();
             assert_eq!(digest, MessageDigest::of(&commit.message));
@@ -71,7 +71,7 @@ impl Place {
     }
 
     /// Waits until the server's view of the group is in an epoch. Returns the event that made it.
-    async fn until_epoch(&self, room: &RoomId, epoch: u64) -> EventId {
+    pub(super) async fn until_epoch(&self, room: &RoomId, epoch: u64) -> EventId {
         let is_there = async || {
             let now = self.node().summary(room).await.unwrap().unwrap().mls_epoch;
             (now == Some(epoch)).then_some(())
