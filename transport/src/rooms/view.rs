@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mimi_linearized::event::{Recorded, redact};
+use mimi_linearized::event::{Recorded, kind, redact};
 use mimi_linearized::id::{EventId, RoomId, ServerName};
 use mimi_linearized::json::canonical;
 use mimi_linearized::room::{Effect, Position, Room, Visibility};
@@ -76,8 +76,8 @@ impl Node {
         Ok((!events.is_empty()).then_some(events))
     }
 
-    /// The state before the event `id`, with what it cites, for a server that may see the room. This server must be
-    /// the hub.
+    /// The state before the event `id`, with what it cites, as far as a server may see it (reading R48). `None` if there
+    /// is no such event in the room, or the server may not know. This server must be the hub.
     pub(crate) async fn serve_state(
         &self,
         room_id: &RoomId,
@@ -85,14 +85,46 @@ impl Node {
         to: &ServerName,
     ) -> Result<Option<StateAt>, RoomError> {
         let Some((cell, position)) = self.find(room_id, id).await? else { return Ok(None) };
+        let Some(record) = self.store.records(room_id, position, 1).await?.pop() else { return Ok(None) };
         let role = cell.lock().await;
         let Some(room) = role.as_ref().map(Role::room) else { return Err(RoomError::OutOfStep) };
-        if !room.is_visible_to(to) && !room.presence().was_joined_around(to, position) {
+        let event = Recorded::read(&record.bytes, &record.event_id, room.version())?;
+        let visibility = room.visibility(to, position, event.event());
+        if visibility == Visibility::None {
             return Ok(None);
         }
+        // Events of these two types are shown to more servers than the state before them.
+        let special = [kind::MLS_COMMIT, kind::HISTORY_VISIBILITY].contains(&event.event().event().kind());
+        let whole =
+            visibility == Visibility::Full && (!special || room.presence().was_joined_around(to, position));
         let at = RememberedState::before(room, position);
         drop(role);
-        Ok(Some(at.read(&*self.store, room_id).await?))
+        let StateAt { state, chain } = at.read(&*self.store, room_id).await?;
+        if whole {
+            return Ok(Some(StateAt { state, chain }));
+        }
+        let (state, chain) = (self.shown(&cell, state, to).await?, self.shown(&cell, chain, to).await?);
+        Ok(Some(StateAt { state, chain }))
+    }
+
+    /// Events of a state, redacted where a server may not see their contents.
+    async fn shown(
+        &self,
+        cell: &super::Cell,
+        events: Vec<(EventId, Served)>,
+        to: &ServerName,
+    ) -> Result<Vec<(EventId, Served)>, RoomError> {
+        let mut shown = Vec::with_capacity(events.len());
+        for (id, bytes) in events {
+            let location = self.store.locate(&id).await?;
+            let role = cell.lock().await;
+            let Some(room) = role.as_ref().map(Role::room) else { return Err(RoomError::OutOfStep) };
+            let event = Recorded::read(&bytes, &id, room.version())?;
+            let visibility = location.map(|location| room.visibility(to, location.position, event.event()));
+            let bytes = if visibility == Some(Visibility::Full) { bytes } else { redacted(room, &event) };
+            shown.push((id, bytes));
+        }
+        Ok(shown)
     }
 
     async fn find(
@@ -115,7 +147,7 @@ impl Node {
         let Some(cell) = self.room(room_id).await? else { return Ok(None) };
         let role = cell.lock().await;
         let Some(room) = role.as_ref().map(Role::room) else { return Ok(None) };
-        let members = room.state().current_of(mimi_linearized::event::kind::MEMBER).filter_map(|event| {
+        let members = room.state().current_of(kind::MEMBER).filter_map(|event| {
             let event = event.event();
             Some((event.state_key()?.to_owned(), event.membership()?.to_owned()))
         });
@@ -141,7 +173,8 @@ impl Node {
     }
 
     /// Up to `limit` events of a room's list from `from` on, and the place to go on from, if there is more. `None` if
-    /// the room is not known. Events that are in the list as rejected only are left out: nobody is shown them.
+    /// the room is not known. Events that are in the list as rejected or soft-failed are left out: users are not shown
+    /// them (`LM-04/2/2`).
     ///
     /// # Errors
     /// [`RoomError`] if the store fails.
@@ -157,7 +190,7 @@ impl Node {
         let records = self.store.records(room_id, from, limit).await?;
         let length = self.store.length(room_id).await?;
         let end = records.last().map_or(from, |record| record.position.saturating_add(1));
-        let shown = records.into_iter().filter(|record| record.effect != Effect::Rejected);
+        let shown = records.into_iter().filter(|record| record.effect == Effect::Applied);
         Ok(Some((shown.map(|record| record.bytes).collect(), (end < length).then_some(end))))
     }
 }
@@ -170,11 +203,14 @@ fn served(room: &Room, record: &Record, to: &ServerName) -> Result<Option<Served
     let event = Recorded::read(&record.bytes, &record.event_id, room.version())?;
     match room.visibility(to, record.position, event.event()) {
         Visibility::Full => Ok(Some(Arc::clone(&record.bytes))),
-        Visibility::Redacted => {
-            let mut object = event.event().event().as_object().clone();
-            redact(&mut object, &room.version().redaction);
-            Ok(Some(canonical::object_to_vec(&object).into()))
-        }
+        Visibility::Redacted => Ok(Some(redacted(room, &event))),
         Visibility::None => Ok(None),
     }
+}
+
+/// An event without what redaction takes away.
+fn redacted(room: &Room, event: &Recorded) -> Served {
+    let mut object = event.event().event().as_object().clone();
+    redact(&mut object, &room.version().redaction);
+    canonical::object_to_vec(&object).into()
 }

@@ -3,6 +3,7 @@
 mod described;
 mod ephemeral;
 mod large_rooms;
+mod past_states;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
