@@ -45,6 +45,8 @@ pub struct ServerConfig {
     pub allow_private: bool,
     /// The name server to ask instead of the operating system's.
     pub name_server: Option<SocketAddr>,
+    /// The port at which hosts are asked for their delegation, if it is not 443.
+    pub well_known_port: Option<u16>,
     /// Where `/.well-known/matrix/server` says that it is, if it is to answer that (LM-04 §12.3.1).
     pub delegate_to: Option<ServerName>,
 }
@@ -116,7 +118,9 @@ impl Server {
         let store = Arc::new(store);
         let policy =
             AddressPolicy { allow_private: config.allow_private, allow_loopback: address.ip().is_loopback() };
-        let options = ResolveOptions { policy, name_server: config.name_server, ..ResolveOptions::default() };
+        let mut options =
+            ResolveOptions { policy, name_server: config.name_server, ..ResolveOptions::default() };
+        options.well_known_port = config.well_known_port.unwrap_or(options.well_known_port);
         let mut resolver = Resolver::new(&roots, options)?;
         for entry in config.resolve {
             resolver.insert(entry);

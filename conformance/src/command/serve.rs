@@ -168,6 +168,7 @@ impl ServeArguments {
             resolve,
             allow_private: self.allow_private || file.allow_private,
             name_server: self.dns.or(file.dns),
+            well_known_port: None,
             delegate_to,
         };
         let listen = self.listen.or(file.listen).ok_or(ConfigError::Missing("--listen"))?;

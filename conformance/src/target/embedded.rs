@@ -52,6 +52,7 @@ impl Embedded {
             resolve: resolve.to_vec(),
             allow_private: true,
             name_server: None,
+            well_known_port: None,
             // To itself, so that the cases about delegations have something to judge.
             delegate_to: Some(name.clone()),
         };

@@ -109,6 +109,10 @@ pub(super) fn is_redirection(status: StatusCode) -> bool {
 
 /// Reads an answer of 200, whatever its `Content-Type` (`LM-04/12.3.1/5`, `LM-04/12.3.1/7`).
 pub(super) fn delegation(body: &[u8]) -> Result<ServerName, NoDelegation> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        // An array of one string would do for serde.
+        return Err(serde::de::Error::custom("it is no object")).map_err(NoDelegation::Body);
+    }
     let Delegation { server } = serde_json::from_slice(body)?;
     let name = ServerName::parse(&server)?;
     if name.is_contactable() { Ok(name) } else { Err(NoDelegation::NotContactable(name)) }
@@ -142,6 +146,7 @@ mod tests {
             r#"{"m.server":"a.org","m.server":"b.org"}"#,
             r#"{"m.server":null}"#,
             r#"{"m.server":["a.org"]}"#,
+            r#"["a.org"]"#,
             r#"{"server":"a.org"}"#,
         ] {
             assert!(matches!(read(bad), Err(NoDelegation::Body(_))), "{bad}");

@@ -67,6 +67,7 @@ impl World {
             resolve: Vec::new(),
             allow_private: false,
             name_server: None,
+            well_known_port: None,
             delegate_to: None,
         };
         Server::start(config, tcp, None).await.unwrap()

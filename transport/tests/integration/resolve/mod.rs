@@ -448,6 +448,7 @@ async fn whole_server(net: &Net, delegates: bool) -> (Server, tempfile::TempDir)
         resolve: Vec::new(),
         allow_private: false,
         name_server: Some(net.dns.address),
+        well_known_port: None,
         delegate_to: delegates.then(|| name(&to)),
     };
     (Server::start(config, tcp, None).await.unwrap(), data)
