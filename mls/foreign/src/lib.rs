@@ -19,6 +19,8 @@ mod wire;
 
 pub mod ts_mls;
 
+pub use self::mls_rs::commit_by_reference;
+
 use core::fmt;
 
 use mimi_mls::{Device, Engine, Error, RoomClient, Suite};

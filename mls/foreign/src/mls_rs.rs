@@ -2,6 +2,7 @@
 
 mod error;
 mod identity;
+mod rogue;
 mod rules;
 
 use core::fmt;
@@ -29,6 +30,8 @@ use mls_rs_core::crypto::{SignaturePublicKey, SignatureSecretKey};
 use mls_rs_core::key_package::KeyPackageData;
 use mls_rs_crypto_rustcrypto::RustCryptoProvider;
 
+pub use self::rogue::commit_by_reference;
+
 use self::error::{commit_error, group_info_error, library_error, message_error, welcome_error};
 use self::identity::Devices;
 use self::rules::Rules;
@@ -54,6 +57,11 @@ pub(crate) fn has(suite: Suite) -> bool {
 
 /// A new device.
 pub(crate) fn device(user_id: &str, device_id: &str, suite: Suite) -> Result<Rooms<MlsRs>, Error> {
+    Ok(Rooms::new(library(user_id, device_id, suite)?))
+}
+
+/// The library with the keys of a new device.
+fn library(user_id: &str, device_id: &str, suite: Suite) -> Result<MlsRs, Error> {
     let address = DeviceAddress::new(user_id, device_id)
         .map_err(|error: AddressError| Error::from(CallerFault::from(error)))?;
     let cipher_suite = CipherSuite::new(suite.code());
@@ -70,7 +78,7 @@ pub(crate) fn device(user_id: &str, device_id: &str, suite: Suite) -> Result<Roo
         SignaturePublicKey::new_slice(public.as_bytes()),
     );
     let key_packages = InMemoryKeyPackageStorage::new();
-    Ok(Rooms::new(MlsRs { credential, suite, identity, signer, crypto, key_packages }))
+    Ok(MlsRs { credential, suite, identity, signer, crypto, key_packages })
 }
 
 /// `mls-rs` with the keys of a device.

@@ -20,6 +20,12 @@ pub(crate) const PAST_EPOCHS: u64 = 2;
 const LIFETIME_SECS: u64 = 84 * 24 * 60 * 60;
 const SKEW_SECS: u64 = 60 * 60;
 
+/// The lifetime of such a key package that is made now.
+pub(crate) fn usual_lifetime() -> Lifetime {
+    let now = now();
+    Lifetime { not_before: now.saturating_sub(SKEW_SECS), not_after: now.saturating_add(LIFETIME_SECS) }
+}
+
 /// A device of a room with the library `L`.
 pub(crate) struct Rooms<L: Library> {
     library: L,
@@ -202,14 +208,7 @@ impl<L: Library> RoomClient for Rooms<L> {
     }
 
     fn key_package(&mut self, uses: KeyPackageUse, lifetime: Option<Lifetime>) -> Result<Vec<u8>, Error> {
-        let lifetime = lifetime.unwrap_or_else(|| {
-            let now = now();
-            Lifetime {
-                not_before: now.saturating_sub(SKEW_SECS),
-                not_after: now.saturating_add(LIFETIME_SECS),
-            }
-        });
-        self.library.key_package(uses, lifetime)
+        self.library.key_package(uses, lifetime.unwrap_or_else(usual_lifetime))
     }
 
     fn create(&mut self, room_id: &str) -> Result<(), Error> {
