@@ -14,6 +14,8 @@ use crate::evidence::Exchange;
 pub(crate) enum Need {
     /// The target can be driven: rooms created, events sent.
     Control,
+    /// The target asks the suite's name server, so that the suite decides what a name leads to.
+    Names,
 }
 
 /// What the target is in a case.
@@ -148,6 +150,23 @@ macro_rules! driven_case {
     };
 }
 pub(crate) use driven_case;
+
+/// A case about what a name leads to, in which the target asks the suite's name server, and whatever else it needs.
+macro_rules! named_case {
+    ($level:ident, [$($need:ident),*], $id:literal, $title:literal, [$($covers:literal),+ $(,)?], $run:path $(,)?) => {
+        $crate::case::Case {
+            id: $id,
+            title: $title,
+            level: $crate::catalogue::Level::$level,
+            role: $crate::case::Role::Server,
+            covers: &[$($covers),+],
+            needs: &[$crate::case::Need::Names $(, $crate::case::Need::$need)*],
+            alone: false,
+            run: |ctx| Box::pin($run(ctx)),
+        }
+    };
+}
+pub(crate) use named_case;
 
 /// What came of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mimi_linearized::id::{RoomId, UserId};
+use mimi_linearized::id::{RoomId, ServerName, UserId};
 use mimi_mls_foreign::Stack;
 use mimi_transport::client::{ClientError, Response};
 use mimi_transport::tls::{ClientOffer, ServerCertificate};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::case::{Finding, fault};
 use crate::environment::Environment;
 use crate::evidence::Recorder;
 use crate::mls::{Devices, MlsDevice};
+use crate::network::Network;
 use crate::peer::Peer;
 use crate::target::{Control, Room, Target};
 use crate::wire::{self, Ask, Reply};
@@ -82,6 +84,23 @@ impl Context {
     /// Starts a server of the suite with a certificate of its own.
     pub(crate) async fn peer_with(&self, certificate: &ServerCertificate) -> Result<Peer, Finding> {
         Peer::start_with(&self.environment, &self.recorder, certificate).await
+    }
+
+    /// Starts a server of the suite with a name that is the suite's own, where the listener is.
+    pub(crate) fn peer_named(
+        &self,
+        name: &str,
+        listener: TcpListener,
+        certificate: &ServerCertificate,
+    ) -> Result<Peer, Finding> {
+        let name = ServerName::parse(name).map_err(|error| Finding::Suite(error.to_string()))?;
+        Peer::start_as(&self.environment, &self.recorder, name, listener, certificate)
+    }
+
+    /// The names that are the suite's to give out. A case that uses them says so in its needs.
+    pub(crate) fn network(&self) -> Result<&Network, Finding> {
+        let network = self.environment.network.as_ref();
+        network.ok_or_else(|| Finding::Suite("the case needs names and does not say so".to_owned()))
     }
 
     /// Sends a request that is not signed over a connection that offers these versions of TLS and HTTP. The error is

@@ -22,6 +22,7 @@ use tokio::sync::OnceCell;
 
 use crate::case::Finding;
 use crate::mls::Stacks;
+use crate::network::{Network, NetworkError};
 use crate::target::Target;
 use crate::unstable::UnstableOnly;
 
@@ -66,6 +67,8 @@ pub(crate) enum SetupError {
 pub(crate) struct Setup {
     certificate: ServerCertificate,
     trusted: Vec<PathBuf>,
+    /// Where the CA is, if it is the suite's own.
+    ca_folder: Option<PathBuf>,
     _folder: Option<TempDir>,
 }
 
@@ -79,15 +82,15 @@ impl Setup {
             trusted.push(ca.certificate().to_owned());
             Ok(ca.server_certificate(folder, &[host], now)?)
         };
-        let (certificate, folder) = match from {
-            PeerCertificate::Given(certificate) => (certificate, None),
-            PeerCertificate::CaDir(folder) => (issue(&folder)?, None),
+        let (certificate, ca_folder, folder) = match from {
+            PeerCertificate::Given(certificate) => (certificate, None, None),
+            PeerCertificate::CaDir(folder) => (issue(&folder)?, Some(folder), None),
             PeerCertificate::Temporary => {
                 let folder = tempfile::tempdir()?;
-                (issue(folder.path())?, Some(folder))
+                (issue(folder.path())?, Some(folder.path().to_owned()), Some(folder))
             }
         };
-        Ok(Self { certificate, trusted, _folder: folder })
+        Ok(Self { certificate, trusted, ca_folder, _folder: folder })
     }
 
     /// The certificate of the suite's servers.
@@ -98,6 +101,15 @@ impl Setup {
     /// The CAs that the suite trusts beside the operating system's; its own is the last.
     pub(crate) fn trusted(&self) -> &[PathBuf] {
         &self.trusted
+    }
+
+    /// Starts a name server and a web server, for a target that asks them: names that the suite gives out, and the
+    /// one of its own servers. Nothing without a CA that can certify such names.
+    pub(crate) async fn network(&self, ports: &Ports) -> Result<Option<Network>, NetworkError> {
+        match &self.ca_folder {
+            Some(folder) => Ok(Some(Network::start(folder, &ports.host, ports.listen).await?)),
+            None => Ok(None),
+        }
     }
 
     /// Those and the operating system's.
@@ -185,6 +197,8 @@ pub(crate) struct Environment {
     pub(crate) ports: Ports,
     /// Names whose addresses are given.
     pub(crate) resolve: Vec<StaticEntry>,
+    /// Names that are the suite's to give out, if the target asks its name server.
+    pub(crate) network: Option<Network>,
     /// The seed of every random choice.
     pub(crate) seed: u64,
     /// Which MLS implementations the suite's devices are of.
@@ -207,6 +221,7 @@ impl Environment {
         setup: Setup,
         ports: Ports,
         resolve: Vec<StaticEntry>,
+        network: Option<Network>,
         seed: u64,
         mls: Stacks,
     ) -> Result<Arc<Self>, TlsError> {
@@ -220,6 +235,7 @@ impl Environment {
             setup,
             ports,
             resolve,
+            network,
             seed,
             mls,
             versions,

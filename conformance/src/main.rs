@@ -10,6 +10,7 @@ mod environment;
 mod evidence;
 mod forgery;
 mod mls;
+mod network;
 mod output;
 mod peer;
 mod preflight;

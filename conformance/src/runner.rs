@@ -52,8 +52,17 @@ pub(crate) async fn run(
 
 async fn run_one(environment: Arc<Environment>, case: &'static Case) -> Outcome {
     let started = Instant::now();
-    if case.needs.contains(&Need::Control) && environment.target.control.is_none() {
-        let reason = "the target has no control API, and this case has to drive it";
+    let lacking = |need: &&Need| match need {
+        Need::Control => environment.target.control.is_none(),
+        Need::Names => environment.network.is_none(),
+    };
+    if let Some(need) = case.needs.iter().find(lacking) {
+        let reason = match need {
+            Need::Control => "the target has no control API, and this case has to drive it",
+            Need::Names => {
+                "the target does not ask the suite's name server, and this case is about names it gives out"
+            }
+        };
         let tried = Tried { verdict: Verdict::Skip, reason: Some(reason.to_owned()), ..Tried::default() };
         return outcome(case, started, tried, Vec::new());
     }

@@ -203,9 +203,13 @@ impl RunArguments {
             self.print_setup(&setup);
             return Ok(ExitCode::SUCCESS);
         }
-        let embedded = match driver {
-            Driver::Embedded => Some(Embedded::start(&setup, &ports, &self.resolve).await.map_err(usage)?),
-            Driver::Control(_) | Driver::None => None,
+        let (network, embedded) = match driver {
+            Driver::Embedded => {
+                let network = setup.network(&ports).await.map_err(usage)?;
+                let embedded = Embedded::start(&setup, &ports, &self.resolve, network.as_ref()).await;
+                (network, Some(embedded.map_err(usage)?))
+            }
+            Driver::Control(_) | Driver::None => (None, None),
         };
         let target = match &embedded {
             Some(embedded) => embedded.target().clone(),
@@ -213,7 +217,8 @@ impl RunArguments {
         };
         let seed = self.seed.unwrap_or_else(rand::random);
         let environment =
-            Environment::new(target, setup, ports, self.resolve.clone(), seed, self.mls).map_err(usage)?;
+            Environment::new(target, setup, ports, self.resolve.clone(), network, seed, self.mls)
+                .map_err(usage)?;
         if embedded.is_none() {
             preflight::check(&environment).await.map_err(Refusal::Unreachable)?;
         }

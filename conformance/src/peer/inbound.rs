@@ -19,6 +19,8 @@ pub(crate) struct Inbound {
     pub(crate) method: Method,
     /// The path and query as they were sent.
     pub(crate) target: String,
+    /// The server that was asked for: `:authority`, or `Host`.
+    pub(crate) host: String,
     /// The headers.
     pub(crate) headers: HeaderMap,
     /// The body, as JSON; `Null` if it is none.

@@ -113,6 +113,17 @@ impl Peer {
         certificate: &ServerCertificate,
     ) -> Result<Self, Finding> {
         let (name, tcp) = environment.ports.take().await.map_err(|error| broken(&error))?;
+        Self::start_as(environment, recorder, name, tcp, certificate)
+    }
+
+    /// Starts a peer under any name, at a listener that is found under it.
+    pub(crate) fn start_as(
+        environment: &Arc<Environment>,
+        recorder: &Recorder,
+        name: ServerName,
+        tcp: TcpListener,
+        certificate: &ServerCertificate,
+    ) -> Result<Self, Finding> {
         let tls = certificate.server_config().map_err(|error| broken(&error))?;
         let key = environment.key_of(&name);
         let keys = ServerKeys::publish(&name, &key, clock::now_ms().saturating_add(KEYS_VALID_MS));

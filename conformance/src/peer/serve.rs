@@ -150,9 +150,12 @@ async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> axum::resp
     let content: Option<Value> =
         (!bytes.is_empty()).then(|| serde_json::from_slice(&bytes).unwrap_or_default());
     let origin = inner.authenticate(&parts.method, &target, &parts.headers, content.as_ref()).await;
+    let in_header = || parts.headers.get(header::HOST)?.to_str().ok().map(ToOwned::to_owned);
+    let host = parts.uri.authority().map(ToString::to_string).or_else(in_header).unwrap_or_default();
     let inbound = Inbound {
         method: parts.method,
         target,
+        host,
         headers: parts.headers,
         body: content.unwrap_or_default(),
         origin,

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::{Control, Target};
 use crate::environment::{Ports, Setup, SetupError};
+use crate::network::Network;
 use crate::report::TargetInfo;
 
 /// A reference server with its data in a folder that goes away with it.
@@ -35,11 +36,13 @@ pub(crate) enum EmbeddedError {
 }
 
 impl Embedded {
-    /// Starts one. It has a name like the suite's other servers, and trusts their CA.
+    /// Starts one. It has a name like the suite's other servers, trusts their CA, and asks the suite's name server, if
+    /// there is one.
     pub(crate) async fn start(
         setup: &Setup,
         ports: &Ports,
         resolve: &[StaticEntry],
+        network: Option<&Network>,
     ) -> Result<Self, EmbeddedError> {
         let (name, listener) = ports.take().await?;
         let control = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -51,8 +54,8 @@ impl Embedded {
             cas: setup.trusted().to_vec(),
             resolve: resolve.to_vec(),
             allow_private: true,
-            name_server: None,
-            well_known_port: None,
+            name_server: network.map(Network::name_server),
+            well_known_port: network.map(Network::web_port),
             // To itself, so that the cases about delegations have something to judge.
             delegate_to: Some(name.clone()),
         };

@@ -34,7 +34,7 @@ pub(super) const CASES: &[Case] = &[
         Server,
         "12.1/certificate",
         "the certificate is valid for the server's name and its chain ends at a known authority",
-        ["LM-04/12.1/1"],
+        ["LM-04/12.1/1", "LM-04/12.3/4"],
         certificate
     ),
 ];

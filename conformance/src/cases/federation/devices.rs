@@ -7,6 +7,7 @@ use mimi_linearized::id::UserId;
 use serde_json::{Value, json};
 
 use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::cases::steps::device_objects::{device_object, device_object_without};
 use crate::cases::steps::text;
 use crate::context::Context;
 use crate::mls::{KEY_PACKAGES, MlsDevice};
@@ -19,7 +20,7 @@ pub(super) const CASES: &[Case] = &[
         Server,
         "4.1/invalid-device",
         "a device object that is not signed by each of its keys is not published",
-        ["LM-04/4.1/7", "LM-04/3.4/1", "R29"],
+        ["LM-04/4.1/5", "LM-04/4.1/7", "LM-04/3.4/1", "R29"],
         invalid_device
     ),
     driven_case!(
@@ -189,28 +190,34 @@ async fn invalid_device(ctx: &Context) -> Result<(), Finding> {
     let mut forged = good.clone();
     let mut unsigned = good.clone();
     let mut renamed = good.clone();
-    let mut missing = good.clone();
-    if let (Some(forged), Some(unsigned), Some(renamed), Some(missing)) =
-        (forged.as_object_mut(), unsigned.as_object_mut(), renamed.as_object_mut(), missing.as_object_mut())
+    if let (Some(forged), Some(unsigned), Some(renamed)) =
+        (forged.as_object_mut(), unsigned.as_object_mut(), renamed.as_object_mut())
     {
         forged.insert("signatures".to_owned(), other.get("signatures").cloned().unwrap_or_default());
         unsigned.insert("signatures".to_owned(), json!({}));
         renamed.insert("device_id".to_owned(), json!("no-id"));
-        missing.remove("algorithms");
     }
-    for (object, what) in [
-        (forged, "a device object with another device's signature"),
-        (unsigned, "a device object without signature"),
-        (renamed, "a device object with an id outside the grammar"),
-        (missing, "a device object without `algorithms`"),
-    ] {
+    let mut bad = vec![
+        (forged, "a device object with another device's signature".to_owned()),
+        (unsigned, "a device object without signature".to_owned()),
+        (renamed, "a device object with an id outside the grammar".to_owned()),
+    ];
+    for field in ["device_id", "user_id", "algorithms", "keys", "signatures"] {
+        // Signed anew, so that nothing else is wrong with it.
+        let object = device_object_without(&device.user, "GOOD", field)?;
+        bad.push((object, format!("a device object without `{field}`")));
+    }
+    for (object, what) in bad {
         let body = json!({"device": object, "key_packages": []});
         let reply = ctx.control()?.call(&ctx.recorder, Method::POST, "/devices", Some(&body)).await?;
         check!(!reply.status.is_success(), "{what} was published");
         let reply = peer.request(Method::GET, &device_path(&device.user, "GOOD"), None).await?;
         reply.expect_error("a device that was not published", 404, "M_NOT_FOUND")?;
     }
-    ctx.control()?.publish_device(&ctx.recorder, &good, &[]).await
+    ctx.control()?.publish_device(&ctx.recorder, &good, &[]).await?;
+    // Nor is it that objects made by hand are not liked.
+    let whole = device_object(&device.user, "GOOD", |_| {})?;
+    ctx.control()?.publish_device(&ctx.recorder, &whole, &[]).await
 }
 
 async fn device_list_update(ctx: &Context) -> Result<(), Finding> {

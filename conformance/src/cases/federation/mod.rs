@@ -11,14 +11,18 @@ mod history;
 mod rate_limits;
 mod request_auth;
 mod requests;
+mod resolution;
 mod server_keys;
 mod transactions;
+mod well_known;
 
 use crate::case::Case;
 
 pub(super) const CASES: &[&[Case]] = &[
     connection::CASES,
+    resolution::CASES,
     delegation::CASES,
+    well_known::CASES,
     requests::CASES,
     rate_limits::CASES,
     request_auth::CASES,

@@ -198,9 +198,14 @@ impl<'c> Person<'c> {
 async fn life(ctx: &Context) -> Result<(), Finding> {
     let environment = &ctx.environment;
     let start = async || {
-        Embedded::start(&environment.setup, &environment.ports, &environment.resolve)
-            .await
-            .map_err(|error| Finding::Suite(error.to_string()))
+        Embedded::start(
+            &environment.setup,
+            &environment.ports,
+            &environment.resolve,
+            environment.network.as_ref(),
+        )
+        .await
+        .map_err(|error| Finding::Suite(error.to_string()))
     };
     let (second, third) = (start().await?, start().await?);
     let result = live(ctx, second.target(), third.target()).await;

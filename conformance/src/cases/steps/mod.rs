@@ -1,10 +1,12 @@
 //! Steps that many cases are made of.
 
+pub(super) mod device_objects;
 pub(super) mod endpoints;
 pub(super) mod followed;
 pub(super) mod guest;
 pub(super) mod key_responses;
 pub(super) mod ledger;
+pub(super) mod named;
 pub(super) mod paths;
 pub(super) mod stripped;
 
