@@ -6,6 +6,7 @@ mod catalogue;
 mod check;
 mod command;
 mod context;
+mod coverage;
 mod environment;
 mod evidence;
 mod forgery;

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod coverage;
 mod run;
 mod serve;
 mod vectors;
@@ -25,13 +26,14 @@ enum Command {
     Serve(serve::ServeArguments),
     Check(check::CheckArguments),
     Vectors(vectors::VectorsArguments),
+    Coverage(coverage::CoverageArguments),
 }
 
 /// Runs a command.
 pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
     let default = match &arguments.command {
         // The suite reports what it sees; what its own servers log is noise unless asked for.
-        Command::Run(_) | Command::Check(_) | Command::Vectors(_) => "off",
+        Command::Run(_) | Command::Check(_) | Command::Vectors(_) | Command::Coverage(_) => "off",
         Command::Serve(_) => "info",
     };
     log(default);
@@ -40,6 +42,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Command::Serve(arguments) => serve::serve(arguments).await,
         Command::Check(arguments) => check::run(&arguments),
         Command::Vectors(arguments) => vectors::run(&arguments),
+        Command::Coverage(arguments) => coverage::run(&arguments),
     }
 }
 
