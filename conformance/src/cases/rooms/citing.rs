@@ -114,7 +114,10 @@ async fn cited_twice(ctx: &Context) -> Result<(), Finding> {
     followed.hub.host_says(&followed.room, again).await?;
     check!(before != followed.room.state_id("m.room.member", host), "the suite's user did not join again");
     let event = citing(&followed, "citing a membership and the one before it", &with(&followed, before))?;
-    followed.rejects(&event, "an event that cites two memberships of its sender").await
+    followed.rejects(&event, "an event that cites two memberships of its sender").await?;
+    let same = followed.room.state_id("m.room.member", host);
+    let event = citing(&followed, "citing a membership twice", &with(&followed, same))?;
+    followed.rejects(&event, "an event that cites the membership of its sender twice").await
 }
 
 async fn cited_wrongly(ctx: &Context) -> Result<(), Finding> {
