@@ -9,21 +9,38 @@ use thiserror::Error;
 use crate::error::{LibraryFault, PeerFault, Source};
 
 /// The version of the layouts that are sealed.
-pub(crate) const VERSION: u8 = 2;
+pub(crate) const VERSION: u8 = 3;
 
 /// The length of a SHA-256 digest.
 const DIGEST_LEN: usize = 32;
+
+/// The length of what comes before the content.
+const HEADER_LEN: usize = 3 + DIGEST_LEN;
 
 /// Wraps `content`: the version (1 byte), the version of OpenMLS's storage format (2 bytes, big endian), and the SHA-256
 /// digest (32 bytes), which covers `name` as well, come before it. The name is what the content is kept under, if
 /// anything, so that one value is not taken for another.
 pub(crate) fn seal(name: &[u8], content: &[u8]) -> Result<Vec<u8>, LibraryFault> {
-    let mut bytes = Vec::with_capacity(3 + DIGEST_LEN + content.len());
-    bytes.push(VERSION);
-    bytes.extend(CURRENT_VERSION.to_be_bytes());
-    bytes.extend(digest(name, content)?);
+    let mut bytes = unsealed(content.len());
     bytes.extend(content);
+    seal_in_place(name, &mut bytes)?;
     Ok(bytes)
+}
+
+/// The beginning of something that will be sealed: content of about `len` bytes is appended to it, so that large content
+/// is not copied. What is secret is best given a `len` that is large enough: bytes that move leave a copy behind.
+pub(crate) fn unsealed(len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER_LEN.saturating_add(len));
+    bytes.resize(HEADER_LEN, 0);
+    bytes
+}
+
+/// [Seals](seal) content that was appended to what [`unsealed`] gave.
+pub(crate) fn seal_in_place(name: &[u8], bytes: &mut [u8]) -> Result<(), LibraryFault> {
+    let (header, content) = bytes.split_at_mut_checked(HEADER_LEN).ok_or(LibraryFault::MissingState)?;
+    let digest = digest(name, content)?;
+    header.copy_from_slice(&[&[VERSION], &CURRENT_VERSION.to_be_bytes()[..], &digest[..]].concat());
+    Ok(())
 }
 
 /// Unwraps what was sealed under `name`.

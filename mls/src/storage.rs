@@ -5,6 +5,7 @@
 //! a snapshot therefore says which version of OpenMLS's storage format it was written with.
 
 mod member;
+mod proposals;
 
 use std::cell::RefCell;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub(crate) use self::member::{MemberStore, Provider, SavedValues, Slot, StoreKey, Value, no_deletion};
+use self::proposals::Proposals;
 
 /// The stored values of one group, each encoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +28,7 @@ pub(crate) struct StoredGroup {
     context: Option<Vec<u8>>,
     interim_transcript_hash: Option<Vec<u8>>,
     confirmation_tag: Option<Vec<u8>>,
-    /// Encoded references and proposals.
-    proposals: Vec<(Vec<u8>, Vec<u8>)>,
+    proposals: Proposals,
 }
 
 /// A storage provider for one group.
@@ -71,11 +72,11 @@ impl GroupStore {
     }
 
     /// Changes the stored values of the group `group_id`, which becomes the store's group if it has none.
-    fn write(
+    fn write<T>(
         &self,
         group_id: &impl Key<CURRENT_VERSION>,
-        change: impl FnOnce(&mut StoredGroup),
-    ) -> Result<(), StorageError> {
+        change: impl FnOnce(&mut StoredGroup) -> T,
+    ) -> Result<T, StorageError> {
         let group_id = postcard::to_allocvec(group_id)?;
         let mut group = self.group.borrow_mut();
         match &group.group_id {
@@ -83,8 +84,7 @@ impl GroupStore {
             Some(_) => {}
             None => group.group_id = Some(group_id),
         }
-        change(&mut group);
-        Ok(())
+        Ok(change(&mut group))
     }
 
     /// Reads from the stored values of the group `group_id`; of another group there are none.
@@ -178,12 +178,7 @@ impl PublicStorageProvider<CURRENT_VERSION> for GroupStore {
         ProposalRef: traits::ProposalRef<CURRENT_VERSION>,
         QueuedProposal: traits::QueuedProposal<CURRENT_VERSION>,
     {
-        let reference = postcard::to_allocvec(proposal_ref)?;
-        let proposal = postcard::to_allocvec(proposal)?;
-        self.write(group_id, |group| {
-            group.proposals.retain(|(other, _)| *other != reference);
-            group.proposals.push((reference, proposal));
-        })
+        self.write(group_id, |group| group.proposals.put(proposal_ref, proposal))?
     }
 
     fn queued_proposals<GroupId, ProposalRef, QueuedProposal>(
@@ -195,10 +190,7 @@ impl PublicStorageProvider<CURRENT_VERSION> for GroupStore {
         ProposalRef: traits::ProposalRef<CURRENT_VERSION>,
         QueuedProposal: traits::QueuedProposal<CURRENT_VERSION>,
     {
-        self.read(group_id, |group| {
-            let pairs = group.proposals.iter();
-            pairs.map(|(reference, proposal)| Ok((decode(reference)?, decode(proposal)?))).collect()
-        })
+        self.read(group_id, |group| group.proposals.all())
     }
 
     fn tree<GroupId, TreeSync>(&self, group_id: &GroupId) -> Result<Option<TreeSync>, StorageError>
@@ -279,10 +271,7 @@ impl PublicStorageProvider<CURRENT_VERSION> for GroupStore {
         GroupId: traits::GroupId<CURRENT_VERSION>,
         ProposalRef: traits::ProposalRef<CURRENT_VERSION>,
     {
-        let reference = postcard::to_allocvec(proposal_ref)?;
-        self.write(group_id, |group| {
-            group.proposals.retain(|(other, _)| *other != reference);
-        })
+        self.write(group_id, |group| group.proposals.remove(proposal_ref))?
     }
 
     fn clear_proposal_queue<GroupId, ProposalRef>(&self, group_id: &GroupId) -> Result<(), StorageError>
@@ -290,9 +279,7 @@ impl PublicStorageProvider<CURRENT_VERSION> for GroupStore {
         GroupId: traits::GroupId<CURRENT_VERSION>,
         ProposalRef: traits::ProposalRef<CURRENT_VERSION>,
     {
-        self.write(group_id, |group| {
-            group.proposals.clear();
-        })
+        self.write(group_id, |group| group.proposals.clear())
     }
 }
 

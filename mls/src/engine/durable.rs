@@ -203,7 +203,7 @@ impl Engine {
         let mut durable = DurableEngine::new(self);
         let mut records: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         for Record { key, value } in durable.run(|_| Ok::<_, LibraryFault>(()))?.records() {
-            records.extend(value.map(|value| (key, value.to_vec())));
+            records.extend(value.map(|value| (key, value.as_slice().to_vec())));
         }
         let content =
             Zeroizing::new(postcard::to_allocvec(&Suspended { records }).map_err(LibraryFault::encoding)?);

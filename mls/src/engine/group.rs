@@ -19,6 +19,7 @@ use tls_codec::Serialize as _;
 
 use self::log::Log;
 pub(in crate::engine) use self::saved::Parts;
+use self::saved::Sizes;
 use self::tracked::Tracked;
 use super::message::{OutboundCommit, Received};
 use crate::change::{Change, own_change};
@@ -87,6 +88,7 @@ pub(super) struct RoomGroup {
     log: Log,
     /// How often the message secrets were saved.
     checkpoint: u64,
+    sizes: Sizes,
 }
 
 /// A commit of this device that waits for the hub.
@@ -156,6 +158,7 @@ impl RoomGroup {
             joined,
             log: Log::default(),
             checkpoint: 0,
+            sizes: Sizes::default(),
         }
     }
 

@@ -1,18 +1,36 @@
 //! What an engine is saved as: records, each a key and a value.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use crate::error::LibraryFault;
-use crate::snapshot::{SnapshotError, seal};
+use crate::snapshot::{SnapshotError, seal, seal_in_place};
 use crate::storage::{StoreKey, Value, decode};
 
 /// A change to what is stored of an engine.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     pub(super) key: Vec<u8>,
-    pub(super) value: Option<Value>,
+    pub(super) value: Option<Content>,
+}
+
+/// What is stored under a key. It is shared, as it may be large.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Content {
+    /// What everybody knows.
+    Public(Arc<Vec<u8>>),
+    Secret(Arc<Value>),
+}
+
+impl Content {
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Public(bytes) => bytes,
+            Self::Secret(bytes) => bytes,
+        }
+    }
 }
 
 impl Record {
@@ -24,13 +42,13 @@ impl Record {
     /// The value that takes the place of any that is stored under the key, or nothing if what is stored is to be
     /// deleted. It is secret: whoever has the records of a device is that device.
     pub fn value(&self) -> Option<&[u8]> {
-        self.value.as_ref().map(|value| value.as_slice())
+        self.value.as_ref().map(Content::as_slice)
     }
 }
 
 impl core::fmt::Debug for Record {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let len = self.value.as_ref().map(|value| value.len());
+        let len = self.value().map(<[u8]>::len);
         f.debug_struct("Record").field("key", &self.key).field("value_len", &len).finish()
     }
 }
@@ -131,10 +149,10 @@ pub(super) fn room_prefix(room_id: &str) -> Vec<u8> {
 }
 
 /// Records to be stored together, and the keys of those that are stored already.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Batch {
     stored: BTreeSet<Vec<u8>>,
-    changes: BTreeMap<Vec<u8>, Option<Value>>,
+    changes: BTreeMap<Vec<u8>, Option<Content>>,
 }
 
 impl Batch {
@@ -145,7 +163,21 @@ impl Batch {
 
     pub(super) fn put(&mut self, key: Vec<u8>, content: &[u8]) -> Result<(), LibraryFault> {
         let value = Zeroizing::new(seal(&key, content)?);
-        self.changes.insert(key, Some(value));
+        self.changes.insert(key, Some(Content::Secret(Arc::new(value))));
+        Ok(())
+    }
+
+    /// Puts what is appended to what [`unsealed`](crate::snapshot::unsealed) gave, and is secret.
+    pub(super) fn put_secret(&mut self, key: Vec<u8>, mut bytes: Value) -> Result<(), LibraryFault> {
+        seal_in_place(&key, &mut bytes)?;
+        self.changes.insert(key, Some(Content::Secret(Arc::new(bytes))));
+        Ok(())
+    }
+
+    /// Puts what is appended to what [`unsealed`](crate::snapshot::unsealed) gave, and is not secret.
+    pub(super) fn put_public(&mut self, key: Vec<u8>, mut bytes: Vec<u8>) -> Result<(), LibraryFault> {
+        seal_in_place(&key, &mut bytes)?;
+        self.changes.insert(key, Some(Content::Public(Arc::new(bytes))));
         Ok(())
     }
 
@@ -188,6 +220,15 @@ impl Batch {
                 None => drop(self.stored.remove(&key)),
             }
         }
+    }
+}
+
+impl core::fmt::Debug for Batch {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Batch")
+            .field("stored", &self.stored.len())
+            .field("changes", &self.changes.len())
+            .finish_non_exhaustive()
     }
 }
 

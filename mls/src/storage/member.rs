@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
 pub(crate) use self::provider::Provider;
+use super::proposals::Proposals;
 use super::{StorageError, decode};
 
 /// An encoded value. Most of them are secret.
@@ -76,15 +77,14 @@ struct Values {
     /// The epoch and the leaf that the epoch's keys are for, encoded.
     epoch_keys_of: Option<Vec<u8>>,
     keys: BTreeMap<StoreKey, Value>,
-    /// Encoded references and proposals.
-    proposals: Vec<(Vec<u8>, Value)>,
+    proposals: Proposals,
     own_leaf_nodes: Vec<Value>,
     /// The slots whose value is not the one that was saved last.
     changed: BTreeSet<Slot>,
     /// The keys that were written or deleted since they were saved last.
     changed_keys: BTreeSet<StoreKey>,
-    /// Whether message secrets are encoded when they are written.
-    encoding: bool,
+    /// What message secrets are appended to when they are written, if they are wanted.
+    wanted: Option<Value>,
 }
 
 /// A storage provider for one group, or for the key packages of a device.
@@ -176,15 +176,16 @@ impl MemberStore {
         Ok(())
     }
 
-    /// Takes the message secrets as `write` writes them.
+    /// Takes the message secrets as `write` writes them, behind `start`.
     pub(crate) fn take_message_secrets<E>(
         &self,
+        start: Value,
         write: impl FnOnce() -> Result<(), E>,
     ) -> Result<Option<Value>, E> {
-        self.values().encoding = true;
+        self.values().wanted = Some(start);
         let result = write();
         let mut values = self.values();
-        values.encoding = false;
+        values.wanted = None;
         values.changed.remove(&Slot::MessageSecrets);
         let secrets = values.slots.remove(&Slot::MessageSecrets);
         result.map(|()| secrets)
@@ -242,15 +243,15 @@ impl MemberStore {
         value: &impl Serialize,
     ) -> Result<(), StorageError> {
         self.change(group_id, |values| {
-            let late = match slot {
-                Slot::Tree => true,
-                Slot::MessageSecrets => !values.encoding,
-                _ => false,
-            };
             values.changed.insert(slot);
-            if late {
+            if matches!(slot, Slot::Tree | Slot::MessageSecrets) {
                 // What was loaded is not true any more.
                 values.slots.remove(&slot);
+                let Some(mut start) = values.wanted.take_if(|_| slot == Slot::MessageSecrets) else {
+                    return Ok(());
+                };
+                let value = postcard::to_extend(value, core::mem::take(&mut *start))?;
+                values.slots.insert(slot, Zeroizing::new(value));
                 return Ok(());
             }
             let value = match slot {
@@ -347,7 +348,7 @@ mod tests {
         assert!(store.take_changed().is_empty());
 
         let write = || store.write_slot(&group, Slot::MessageSecrets, &7_u8);
-        assert_eq!(**store.take_message_secrets(write).unwrap().unwrap(), [7]);
+        assert_eq!(**store.take_message_secrets(Zeroizing::new(vec![5]), write).unwrap().unwrap(), [5, 7]);
         assert!(store.slot(Slot::MessageSecrets).is_none());
         assert!(store.take_changed().is_empty(), "what was taken is saved");
         write().unwrap();

@@ -17,18 +17,26 @@ use crate::device::Device;
 use crate::epoch::{EpochMap, MAX_EPOCH};
 use crate::error::{LibraryFault, Source};
 use crate::roster::Roster;
-use crate::snapshot::SnapshotError;
+use crate::snapshot::{SnapshotError, unsealed};
 use crate::storage::{MemberStore, Provider, SavedValues, Slot, decode, no_deletion};
 use crate::suite::Suite;
 
 /// The slots that are not saved with the epoch's other values.
 const APART: [Slot; 4] = [Slot::Tree, Slot::MessageSecrets, Slot::State, Slot::Config];
 
-/// The encoded public tree after the commit that made `epoch`.
-#[derive(Serialize, Deserialize)]
-struct SavedTree {
-    epoch: u64,
-    tree: Vec<u8>,
+/// The most bytes that a header takes.
+const HEADERS: usize = 20;
+
+/// How large the large records were the last time, so that the next are made in one piece.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sizes {
+    tree: usize,
+    secrets: usize,
+}
+
+/// How large a record may have become, with room for a batch of devices that were added.
+fn grown(len: usize) -> usize {
+    len.saturating_add(len / 8)
 }
 
 /// What a commit changes besides the tree.
@@ -66,12 +74,18 @@ struct SavedWelcome {
     to: Vec<(String, String)>,
 }
 
-/// The message secrets as they were once.
+/// What comes before the tree, which is large and follows in its encoding.
 #[derive(Serialize, Deserialize)]
-struct SavedRatchets {
+struct TreeHeader {
+    /// The epoch that the commit made after which the tree is this.
+    epoch: u64,
+}
+
+/// What comes before the message secrets as they were once, which are large and follow in their encoding.
+#[derive(Serialize, Deserialize)]
+struct RatchetsHeader {
     epoch: u64,
     checkpoint: u64,
-    secrets: Vec<u8>,
 }
 
 /// One use of the ratchets since.
@@ -118,6 +132,20 @@ fn encode(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, LibraryFault> {
     postcard::to_allocvec(value).map(Zeroizing::new).map_err(LibraryFault::encoding)
 }
 
+/// Starts the content of a record with a header. `len` is about how much will follow.
+fn start(header: &impl Serialize, len: usize) -> Result<Vec<u8>, LibraryFault> {
+    postcard::to_extend(header, unsealed(len.saturating_add(HEADERS))).map_err(LibraryFault::encoding)
+}
+
+/// Reads a header and what follows it.
+fn read_large<T: for<'de> Deserialize<'de>>(content: Option<Vec<u8>>) -> Result<(T, Vec<u8>), SnapshotError> {
+    let mut content = content.ok_or(SnapshotError::Incomplete)?;
+    let (header, rest) = postcard::take_from_bytes(&content).map_err(unreadable)?;
+    let from = content.len().saturating_sub(rest.len());
+    content.drain(..from);
+    Ok((header, content))
+}
+
 fn read<T: for<'de> Deserialize<'de>>(content: Option<&Vec<u8>>) -> Result<T, SnapshotError> {
     decode(content.ok_or(SnapshotError::Incomplete)?).map_err(unreadable)
 }
@@ -141,9 +169,11 @@ impl RoomGroup {
         let epoch = self.epoch();
         let new_epoch = self.is_new() || changed.contains(&Slot::EpochSecrets);
         if new_epoch || changed.contains(&Slot::Tree) {
-            let tree = postcard::to_allocvec(self.group.public_group().treesync())
+            let start = start(&TreeHeader { epoch }, grown(self.sizes.tree))?;
+            let tree = postcard::to_extend(self.group.public_group().treesync(), start)
                 .map_err(LibraryFault::encoding)?;
-            batch.put(key(RoomPart::Tree), &encode(&SavedTree { epoch, tree })?)?;
+            self.sizes.tree = tree.len();
+            batch.put_public(key(RoomPart::Tree), tree)?;
         }
         if new_epoch || changed.iter().any(|slot| !APART.contains(slot)) {
             let values = self.provider.storage().saved_values(&APART);
@@ -162,15 +192,17 @@ impl RoomGroup {
             batch.put(key(RoomPart::Pending), &encode(&saved)?)?;
         }
         if new_epoch || self.log.is_full() {
+            self.checkpoint = self.checkpoint.saturating_add(1);
+            let header = RatchetsHeader { epoch, checkpoint: self.checkpoint };
+            let start = Zeroizing::new(start(&header, grown(self.sizes.secrets))?);
             let (provider, group) = (&self.provider, &mut self.group);
             let secrets = provider
                 .storage()
-                .take_message_secrets(|| group.delete_past_epoch_secrets(provider, no_deletion()))
+                .take_message_secrets(start, || group.delete_past_epoch_secrets(provider, no_deletion()))
                 .map_err(LibraryFault::mls)?
                 .ok_or(LibraryFault::MissingState)?;
-            self.checkpoint = self.checkpoint.saturating_add(1);
-            let saved = SavedRatchets { epoch, checkpoint: self.checkpoint, secrets: secrets.to_vec() };
-            batch.put(key(RoomPart::Ratchets), &encode(&saved)?)?;
+            self.sizes.secrets = secrets.len();
+            batch.put_secret(key(RoomPart::Ratchets), secrets)?;
             for place in 0..self.log.clear() {
                 batch.delete(key(RoomPart::Log(place as u64)));
             }
@@ -193,17 +225,18 @@ impl RoomGroup {
         room_id: &str,
         mut parts: Parts,
     ) -> Result<Self, SnapshotError> {
-        let SavedTree { epoch, tree } = read(parts.tree.as_ref())?;
+        let (TreeHeader { epoch }, tree) = read_large(parts.tree.take())?;
         let saved_epoch: SavedEpoch = read(parts.epoch.as_ref())?;
         let pending: SavedPending = read(parts.pending.as_ref())?;
-        let ratchets: SavedRatchets = read(parts.ratchets.as_ref())?;
+        let (ratchets, secrets): (RatchetsHeader, _) = read_large(parts.ratchets.take())?;
+        let sizes = Sizes { tree: tree.len(), secrets: secrets.len() };
         if [saved_epoch.epoch, pending.epoch, ratchets.epoch] != [epoch; 3] || epoch > MAX_EPOCH {
             return Err(SnapshotError::Inconsistent);
         }
         let group_id = GroupId::from_slice(room_id.as_bytes());
         let store = MemberStore::of_group(&group_id, saved_epoch.values).map_err(unreadable)?;
         store.fill(Slot::Tree, tree);
-        store.fill(Slot::MessageSecrets, ratchets.secrets);
+        store.fill(Slot::MessageSecrets, secrets);
         store.fill(Slot::State, pending.state);
         store.configure(&join_config()).map_err(unreadable)?;
         let provider = Provider::new(store);
@@ -234,6 +267,7 @@ impl RoomGroup {
             joined: Tracked::saved(pending.joined),
             log: Log::default(),
             checkpoint: ratchets.checkpoint,
+            sizes,
         };
         room.repeat(device, &parts.log)?;
         Ok(room)

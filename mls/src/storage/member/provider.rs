@@ -348,13 +348,7 @@ impl StorageProvider<CURRENT_VERSION> for MemberStore {
         ProposalRef: traits::ProposalRef<CURRENT_VERSION>,
         QueuedProposal: traits::QueuedProposal<CURRENT_VERSION>,
     {
-        let reference = postcard::to_allocvec(proposal_ref)?;
-        let proposal = encode(proposal)?;
-        self.change(group_id, |values| {
-            values.proposals.retain(|(other, _)| *other != reference);
-            values.proposals.push((reference, proposal));
-            Ok(())
-        })
+        self.change(group_id, |values| values.proposals.put(proposal_ref, proposal))
     }
 
     fn queued_proposal_refs<GroupId, ProposalRef>(
@@ -365,9 +359,7 @@ impl StorageProvider<CURRENT_VERSION> for MemberStore {
         GroupId: traits::GroupId<CURRENT_VERSION>,
         ProposalRef: traits::ProposalRef<CURRENT_VERSION>,
     {
-        self.look(group_id, |values| {
-            values.proposals.iter().map(|(reference, _)| decode(reference)).collect()
-        })
+        self.look(group_id, |values| values.proposals.references())
     }
 
     fn queued_proposals<GroupId, ProposalRef, QueuedProposal>(
@@ -379,10 +371,7 @@ impl StorageProvider<CURRENT_VERSION> for MemberStore {
         ProposalRef: traits::ProposalRef<CURRENT_VERSION>,
         QueuedProposal: traits::QueuedProposal<CURRENT_VERSION>,
     {
-        self.look(group_id, |values| {
-            let pairs = values.proposals.iter();
-            pairs.map(|(reference, proposal)| Ok((decode(reference)?, decode(proposal)?))).collect()
-        })
+        self.look(group_id, |values| values.proposals.all())
     }
 
     fn remove_proposal<GroupId, ProposalRef>(
@@ -394,11 +383,7 @@ impl StorageProvider<CURRENT_VERSION> for MemberStore {
         GroupId: traits::GroupId<CURRENT_VERSION>,
         ProposalRef: traits::ProposalRef<CURRENT_VERSION>,
     {
-        let reference = postcard::to_allocvec(proposal_ref)?;
-        self.change(group_id, |values| {
-            values.proposals.retain(|(other, _)| *other != reference);
-            Ok(())
-        })
+        self.change(group_id, |values| values.proposals.remove(proposal_ref))
     }
 
     fn clear_proposal_queue<GroupId, ProposalRef>(&self, group_id: &GroupId) -> Result<(), StorageError>

@@ -70,7 +70,7 @@ fn damage_is_noticed_wherever_it_is() {
         changed[position] ^= 0x10;
         let error = GroupTracker::restore(&changed).unwrap_err();
         match position {
-            0 => assert!(matches!(error, SnapshotError::UnknownVersion { version: 0x12 })),
+            0 => assert!(matches!(error, SnapshotError::UnknownVersion { version: 0x13 })),
             1 | 2 => assert!(matches!(error, SnapshotError::UnknownFormat { .. })),
             _ => assert!(matches!(error, SnapshotError::Damaged)),
         }
