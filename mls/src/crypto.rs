@@ -3,6 +3,7 @@
 //! OpenMLS computes everything through a provider that is handed to it. A [`Layer`] stands between the two.
 
 pub(crate) mod ahead;
+pub(crate) mod undated;
 
 use std::borrow::Cow;
 
@@ -43,6 +44,12 @@ pub(crate) trait Layer: Send + Sync {
 pub(crate) struct Layered<L> {
     crypto: RustCrypto,
     pub(crate) layer: L,
+}
+
+impl<L> Layered<L> {
+    pub(crate) fn new(layer: L) -> Self {
+        Self { crypto: RustCrypto::default(), layer }
+    }
 }
 
 /// The storage of a provider, with such a cryptography.

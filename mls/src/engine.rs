@@ -3,35 +3,25 @@
 mod durable;
 mod group;
 mod intent;
+mod join;
 mod keep_up;
 mod message;
 mod record;
 
 use std::collections::BTreeMap;
 
-use openmls::group::StagedWelcome;
-use openmls::key_packages::KeyPackageBundle;
-use openmls::messages::Welcome;
-use openmls::prelude::KeyPackageRef;
-use openmls_traits::OpenMlsProvider as _;
-use openmls_traits::storage::StorageProvider as _;
-
 pub use self::durable::{DurableEngine, Unsaved};
-use self::group::{RoomGroup, join_config};
+use self::group::RoomGroup;
 use self::intent::Intent;
 pub use self::intent::Moot;
 pub use self::keep_up::{CaughtUp, Halt, ListedCommit, Rebase, Taken};
 pub use self::message::{Changes, Decrypted, Encrypted, Joined, OutboundCommit, OutboundWelcome, Received};
 pub use self::record::Record;
-use crate::carriage::Carriage;
-use crate::crypto::ahead::Ahead;
-use crate::crypto::{Layered, LayeredProvider};
 use crate::device::Device;
-use crate::epoch::{EpochMap, MAX_EPOCH};
-use crate::error::{CallerFault, Error, LibraryFault, PeerFault, welcome_error};
+use crate::epoch::EpochMap;
+use crate::error::{CallerFault, CommitError, Error, PeerFault};
 use crate::framing;
-use crate::roster::{Member, Roster};
-use crate::tree::UnverifiedTree;
+use crate::roster::Member;
 
 /// One device and the groups it is in, each the group of a room.
 ///
@@ -85,7 +75,7 @@ impl Engine {
     }
 
     /// Makes a commit, which is pending then (LM-04 §4.3). Adding devices alone needs no path; everything else brings a
-    /// fresh key of this device's leaf. What was still wanted after a race that was lost is given up for it.
+    /// fresh key of this device's leaf, and so does the group's first commit. What was still wanted after a race that was lost is given up for it.
     ///
     /// # Errors
     ///
@@ -98,6 +88,23 @@ impl Engine {
         let outbound = group.commit(device, changes)?;
         self.intents.insert(room_id.to_owned(), intent);
         Ok(outbound)
+    }
+
+    /// Makes a commit like [`commit`](Self::commit), as at the time `now` in Unix seconds: whoever is added must be added
+    /// with a key package that can be used then.
+    ///
+    /// OpenMLS makes no commit that adds somebody with a key package which is over by the system's clock, and offers no
+    /// way to hand in another. Where the two clocks disagree, that one counts as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit), with [`PeerFault::KeyPackage`] for a key package that cannot be used at `now`, and
+    /// [`PeerFault::Lifetime`] for one that is over by the system's clock.
+    pub fn commit_at(&mut self, room_id: &str, changes: Changes, now: u64) -> Result<OutboundCommit, Error> {
+        for key_package in &changes.add {
+            key_package.check_lifetime(now).map_err(CommitError::from)?;
+        }
+        self.commit(room_id, changes)
     }
 
     /// The commit that is pending in the room, to be sent again.
@@ -142,6 +149,9 @@ impl Engine {
     /// the room that the commit may do what it does; the rules of MLS, and those of LM-04 that need no room, are checked
     /// here.
     ///
+    /// Whether key packages of devices that are added are within their lifetimes is not judged: the hub did that when it
+    /// took the commit, which may be long ago.
+    ///
     /// An own commit is recognised, whether it is still pending or known already. A commit that removes this device
     /// makes the engine forget the group.
     ///
@@ -165,149 +175,6 @@ impl Engine {
         }
         self.follow_intent(room_id, &received);
         Ok(received)
-    }
-
-    /// Joins a group with a Welcome, which came with the id of the commit event that added this device (LM-04 §4.3).
-    ///
-    /// The key package it uses up is gone afterwards, unless it is one of last resort; if the Welcome is not valid, it
-    /// is kept. Neither that the room is one the device's user is joined to, nor that the event is what the sender says,
-    /// can be checked here.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Peer`] with what is wrong with the Welcome, [`Error::Caller`] if the device has to do with the group
-    /// already.
-    pub fn join(&mut self, welcome: &[u8], commit_event_id: &str) -> Result<Joined, Error> {
-        self.join_with_tree(welcome, commit_event_id, None)
-    }
-
-    /// Joins like [`join`](Self::join) with a Welcome whose GroupInfo leaves the ratchet tree out, which is then `tree`:
-    /// the one after the commit event, from the hub (reading R35). If the GroupInfo has the tree, `tree` is not looked
-    /// at.
-    ///
-    /// # Errors
-    ///
-    /// As [`join`](Self::join), with [`PeerFault::Tree`] if `tree` is not the one that the GroupInfo speaks of. Without
-    /// a tree where one is needed it is [`PeerFault::MissingRatchetTree`]; the Welcome can be tried again.
-    pub fn join_with_tree(
-        &mut self,
-        welcome: &[u8],
-        commit_event_id: &str,
-        tree: Option<&[u8]>,
-    ) -> Result<Joined, Error> {
-        let welcome: Welcome = framing::read(welcome).map_err(PeerFault::from)?.value;
-        // OpenMLS deletes the key package it finds before it knows whether the Welcome is any good, and anybody can
-        // make a bad one that names it.
-        let storage = self.device.provider().storage();
-        let mut kept: Vec<(KeyPackageRef, KeyPackageBundle)> = Vec::new();
-        for secret in welcome.secrets() {
-            let reference = secret.new_member();
-            if let Some(bundle) = storage.key_package(&reference).map_err(LibraryFault::storage)? {
-                kept.push((reference, bundle));
-            }
-        }
-        let result = self.join_with(welcome, commit_event_id, tree);
-        if result.is_err() {
-            let storage = self.device.provider().storage();
-            for (reference, bundle) in &kept {
-                storage.write_key_package(reference, bundle).map_err(LibraryFault::storage)?;
-            }
-        }
-        result
-    }
-
-    fn join_with(
-        &mut self,
-        welcome: Welcome,
-        commit_event_id: &str,
-        tree: Option<&[u8]>,
-    ) -> Result<Joined, Error> {
-        let crypto = Layered::<Ahead>::default();
-        let provider = LayeredProvider::new(&crypto, self.device.provider());
-        let mut staged =
-            StagedWelcome::build_from_welcome(&provider, &join_config(), welcome).map_err(welcome_error)?;
-        let last_resort = staged
-            .processed_welcome()
-            .own_key_package()
-            .is_some_and(openmls::key_packages::KeyPackage::last_resort);
-        let group_info = staged.processed_welcome().unverified_group_info();
-        let suite = self.device.suite();
-        let unverified = match (group_info.extensions().ratchet_tree(), tree) {
-            (Some(within), _) => Some(UnverifiedTree::within(within.ratchet_tree())?),
-            (None, Some(apart)) => {
-                Some(UnverifiedTree::read(apart, suite, group_info.group_context().tree_hash())?)
-            }
-            (None, None) => None,
-        };
-        if let Some(UnverifiedTree { tree, nodes }) = unverified {
-            if let Some(nodes) = nodes {
-                crypto.verify_leaves(&nodes, suite, group_info.group_id().as_slice());
-            }
-            staged = staged.with_ratchet_tree(tree);
-        }
-        // A leaf may well be older than the lifetime of the key package it came from.
-        let staged = staged.skip_lifetime_validation().build().map_err(welcome_error)?;
-        let context = staged.group_context();
-        let room_id =
-            String::from_utf8(context.group_id().to_vec()).map_err(|_| PeerFault::GroupIdNotUtf8)?;
-        let epoch = context.epoch().as_u64();
-        if epoch == 0 || epoch > MAX_EPOCH {
-            return Err(PeerFault::EpochOutOfRange { epoch }.into());
-        }
-        let roster = Roster::read(staged.members())?;
-        let added_by =
-            roster.member(staged.welcome_sender_index()).ok_or(PeerFault::UnknownGroupInfoSigner)?.clone();
-        self.check_vacant(&room_id)?;
-        let group = RoomGroup::join(staged, roster, commit_event_id)?;
-        self.rooms.insert(room_id.clone(), group);
-        self.intents.remove(&room_id);
-        Ok(Joined { room_id, epoch, added_by, last_resort })
-    }
-
-    /// Makes an external commit with which the device joins the room's group on its own, from the group state that the
-    /// commit event `commit_event_id` published. The device is not a member before the commit is
-    /// [`accepted`](Self::accepted).
-    ///
-    /// If the group contains this device with the same signature key, the old leaf is removed by the same commit. To
-    /// replace a group that is out of step, [`forget`](Self::forget) it first.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Peer`] with what is wrong with the group state, [`Error::Caller`] if the device has to do with the group
-    /// already, or is in it with another signature key.
-    pub fn join_external(
-        &mut self,
-        room_id: &str,
-        group_info: &[u8],
-        commit_event_id: &str,
-    ) -> Result<OutboundCommit, Error> {
-        self.join_external_with_tree(room_id, group_info, commit_event_id, None, Carriage::default())
-    }
-
-    /// Joins like [`join_external`](Self::join_external) from a group state that leaves the ratchet tree out, which is
-    /// then `tree`: the one after the commit event, from the hub (reading R35). If the group state has the tree, `tree`
-    /// is not looked at. `carriage` says what may stand apart from the event of the commit that this makes.
-    ///
-    /// # Errors
-    ///
-    /// As [`join_external`](Self::join_external), with [`PeerFault::Tree`] if `tree` is not the one that the group state
-    /// speaks of, [`PeerFault::MissingRatchetTree`] without a tree where one is needed, and
-    /// [`CallerFault::CommitTooLarge`].
-    pub fn join_external_with_tree(
-        &mut self,
-        room_id: &str,
-        group_info: &[u8],
-        commit_event_id: &str,
-        tree: Option<&[u8]>,
-        carriage: Carriage,
-    ) -> Result<OutboundCommit, Error> {
-        self.check_vacant(room_id)?;
-        let group =
-            RoomGroup::join_external(&self.device, room_id, group_info, commit_event_id, tree, carriage)?;
-        let outbound = group.pending().cloned().ok_or(LibraryFault::MissingState)?;
-        self.intents.insert(room_id.to_owned(), Intent::join(group.is_resync(), carriage));
-        self.rooms.insert(room_id.to_owned(), group);
-        Ok(outbound)
     }
 
     /// Encrypts application data to the members of the room's group (LM-04 §4.5.2).

@@ -17,8 +17,8 @@ use crate::suite::Suite;
 use crate::tree::TreeError;
 
 pub(crate) use self::openmls::{
-    Epochs, build_error, create_error, external_join_error, finalize_error, from_external_error, merge_error,
-    process_error, process_public_error, welcome_error,
+    Epochs, build_error, create_error, external_join_error, finalize_error, from_external_error, is_lifetime,
+    merge_error, process_error, process_public_error, welcome_error,
 };
 
 /// The error of a library underneath, kept for whoever debugs it.

@@ -1,5 +1,6 @@
 //! Key packages: what a device publishes so that others can add it to groups (LM-04 §4.4).
 
+mod lifetime;
 mod stock;
 
 use core::fmt;
@@ -14,16 +15,15 @@ use openmls_rust_crypto::RustCrypto;
 use thiserror::Error;
 use tls_codec::{Deserialize as _, Serialize as _, VLBytes};
 
+pub(crate) use self::lifetime::check_lifetime;
+pub use self::lifetime::{Lifetime, MAX_LIFETIME_SECS};
 pub use self::stock::Stock;
 use crate::credential::{CredentialError, DeviceAddress, DeviceCredential};
 use crate::device::Device;
 use crate::error::{CommitError, LibraryFault, PeerFault, Source};
 use crate::framing::{self, FramingError};
+use crate::storage::decode;
 use crate::suite::Suite;
-
-/// The longest time between the two ends of a key package's lifetime that is accepted, in seconds: 400 days, a year
-/// with room for skewed clocks. RFC 9420 §7.3 wants such a limit and leaves its value to the application.
-pub const MAX_LIFETIME_SECS: u64 = 400 * 24 * 60 * 60;
 
 /// How often a key package may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,15 +32,6 @@ pub enum KeyPackageUse {
     OneTime,
     /// Any number of times, when no other is left (LM-04 §12.10.3).
     LastResort,
-}
-
-/// The time in which a key package may be used, in Unix seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Lifetime {
-    /// The first second in which it may be used.
-    pub not_before: u64,
-    /// The second in which it ends. RFC 9420 still allows it then, OpenMLS does not: take it for over.
-    pub not_after: u64,
 }
 
 /// A key package that was read but not verified.
@@ -73,7 +64,8 @@ impl UnverifiedKeyPackage {
     /// Verifies the key package (RFC 9420 §10.1): version, both signatures, extensions, lifetime; that it is of the
     /// suite that is wanted; and that its credential is LM-04's, with the leaf's own signature key in it (LM-04 §4.1).
     ///
-    /// The lifetime is compared with the system's clock.
+    /// The lifetime is compared with the system's clock; to hand in another time there is
+    /// [`verify_at`](Self::verify_at).
     ///
     /// # Errors
     ///
@@ -83,13 +75,51 @@ impl UnverifiedKeyPackage {
             .inner
             .validate(&RustCrypto::default(), ProtocolVersion::Mls10)
             .map_err(KeyPackageError::from_verify)?;
-        let got = inner.ciphersuite();
-        if got != suite.ciphersuite() {
-            return Err(KeyPackageError::WrongSuite { expected: suite, got: got.into() });
-        }
-        let credential = check(&inner, suite)?;
-        KeyPackage::new(inner, credential, suite).map_err(KeyPackageError::Library)
+        verified(inner, suite)
     }
+
+    /// Verifies like [`verify`](Self::verify), as at the time `now` in Unix seconds. No clock plays a part then.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyPackageError`], saying what is wrong.
+    pub fn verify_at(self, suite: Suite, now: u64) -> Result<KeyPackage, KeyPackageError> {
+        let key_package = self.verify_at_any_time(suite)?;
+        key_package.check_lifetime(now)?;
+        Ok(key_package)
+    }
+
+    /// Verifies everything but that there is a time at which the key package can be used.
+    pub(crate) fn verify_at_any_time(self, suite: Suite) -> Result<KeyPackage, KeyPackageError> {
+        let unverified = self.inner.clone();
+        let inner = match self.inner.validate(&RustCrypto::default(), ProtocolVersion::Mls10) {
+            // OpenMLS looks at the lifetime last of all, so that everything else has been verified.
+            Err(KeyPackageVerifyError::LifetimeError(_)) => without_verifying(&unverified)?,
+            validated => validated.map_err(KeyPackageError::from_verify)?,
+        };
+        verified(inner, suite)
+    }
+}
+
+/// Turns a key package that OpenMLS has read into one that it has verified, which it has not. The two are stored alike.
+pub(crate) fn without_verifying(key_package: &KeyPackageIn) -> Result<MlsKeyPackage, LibraryFault> {
+    let stored = postcard::to_allocvec(key_package).map_err(LibraryFault::encoding)?;
+    let taken: MlsKeyPackage = decode(&stored).map_err(LibraryFault::storage)?;
+    let encoded = |bytes: Result<Vec<u8>, _>| bytes.map_err(LibraryFault::encoding);
+    if encoded(taken.tls_serialize_detached())? != encoded(key_package.tls_serialize_detached())? {
+        return Err(LibraryFault::MissingState);
+    }
+    Ok(taken)
+}
+
+/// A key package of which OpenMLS has nothing to say against.
+fn verified(inner: MlsKeyPackage, suite: Suite) -> Result<KeyPackage, KeyPackageError> {
+    let got = inner.ciphersuite();
+    if got != suite.ciphersuite() {
+        return Err(KeyPackageError::WrongSuite { expected: suite, got: got.into() });
+    }
+    let credential = check(&inner, suite)?;
+    KeyPackage::new(inner, credential, suite).map_err(KeyPackageError::Library)
 }
 
 /// Checks what OpenMLS does not of a key package whose signatures it has verified, and returns whose it is.
@@ -112,47 +142,10 @@ pub(crate) fn encryption_key(leaf: &LeafNode) -> Result<Vec<u8>, LibraryFault> {
     VLBytes::tls_deserialize_exact(&encoded).map(Into::into).map_err(LibraryFault::encoding)
 }
 
-impl Lifetime {
-    fn of(key_package: &MlsKeyPackage) -> Self {
-        let lifetime = key_package.life_time();
-        Self { not_before: lifetime.not_before(), not_after: lifetime.not_after() }
-    }
-
-    /// Its length in seconds; 0 if it ends before it begins.
-    pub fn seconds(&self) -> u64 {
-        self.not_after.saturating_sub(self.not_before)
-    }
-
-    /// Checks that it is not longer than [`MAX_LIFETIME_SECS`] (RFC 9420 §7.3).
-    ///
-    /// # Errors
-    ///
-    /// [`KeyPackageError::LifetimeTooLong`].
-    pub fn check_range(&self) -> Result<(), KeyPackageError> {
-        let seconds = self.seconds();
-        if seconds > MAX_LIFETIME_SECS { Err(KeyPackageError::LifetimeTooLong { seconds }) } else { Ok(()) }
-    }
-
-    /// Checks that `now`, in Unix seconds, is in it. The second in which it ends is not.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyPackageError::Expired`] or [`KeyPackageError::NotYetValid`].
-    pub fn check_now(&self, now: u64) -> Result<(), KeyPackageError> {
-        let Self { not_before, not_after } = *self;
-        if not_after <= now {
-            Err(KeyPackageError::Expired { not_after, now })
-        } else if not_before > now {
-            Err(KeyPackageError::NotYetValid { not_before, now })
-        } else {
-            Ok(())
-        }
-    }
-}
-
 impl KeyPackage {
     /// Makes a key package for `device`, valid for about three months from an hour ago by the system's clock. Its
-    /// private half stays in the device.
+    /// private half stays in the device. [`generate_with_lifetime`](Self::generate_with_lifetime) with
+    /// [`Lifetime::usual`] does the same by any clock.
     ///
     /// # Errors
     ///
@@ -205,6 +198,16 @@ impl KeyPackage {
         UnverifiedKeyPackage::parse(bytes)?.verify(suite)
     }
 
+    /// Reads and verifies a key package as at the time `now`: [`UnverifiedKeyPackage::parse`] and
+    /// [`UnverifiedKeyPackage::verify_at`].
+    ///
+    /// # Errors
+    ///
+    /// [`KeyPackageError`], saying what is wrong.
+    pub fn read_at(bytes: &[u8], suite: Suite, now: u64) -> Result<Self, KeyPackageError> {
+        UnverifiedKeyPackage::parse(bytes)?.verify_at(suite, now)
+    }
+
     /// The key package as an `MLSMessage`, to be published in base64 (LM-04 §4.4).
     pub fn message(&self) -> &[u8] {
         &self.message
@@ -248,9 +251,7 @@ impl KeyPackage {
     ///
     /// [`KeyPackageError::Expired`], [`KeyPackageError::NotYetValid`] or [`KeyPackageError::LifetimeTooLong`].
     pub fn check_lifetime(&self, now: u64) -> Result<(), KeyPackageError> {
-        let lifetime = self.lifetime();
-        lifetime.check_range()?;
-        lifetime.check_now(now)
+        check_lifetime(&self.inner, now)
     }
 
     /// The Unix second in which the key package expires. A server must not hand it out from then on (LM-04 §12.10.3).

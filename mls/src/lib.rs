@@ -17,9 +17,12 @@
 //! user ids and device ids are non-empty strings of at most 255 bytes, whose grammar is checked elsewhere. Errors say
 //! who is at fault: see [`PeerFault`], [`CallerFault`] and [`LibraryFault`].
 //!
-//! There are two exceptions to that purity. OpenMLS, on which all of this is built, compares the lifetimes of key
-//! packages with the system's clock and takes it for the lifetimes of new ones; and keys are made from the operating
-//! system's randomness.
+//! There are exceptions to that purity. Keys are made from the operating system's randomness, and the leaves of large
+//! trees are verified on all cores. And OpenMLS, on which all of this is built, compares the lifetimes of key packages
+//! with the system's clock. For most of what it does with one there is a function that is handed a time instead
+//! ([`KeyPackage::read_at`], [`Lifetime::usual`], [`GroupTracker::stage_at`]), and whoever follows a group that is there
+//! needs none; but a device can make no commit that adds somebody with a key package which is over by the system's clock,
+//! also with [`Engine::commit_at`].
 //!
 //! # Example
 //!

@@ -1,32 +1,33 @@
 //! A group as somebody sees it who is not in it.
 
+mod published;
 mod snapshot;
 mod start;
 mod tree;
 
 use std::sync::Arc;
 
-use openmls::ciphersuite::signable::Verifiable as _;
 use openmls::framing::{ProcessedMessageContent, PublicMessageIn, Sender};
-use openmls::group::{PublicGroup, StagedCommit};
-use openmls::messages::group_info::VerifiableGroupInfo;
-use openmls::prelude::OpenMlsSignaturePublicKey;
+use openmls::group::{PublicGroup, PublicProcessMessageError, StagedCommit};
 use openmls_rust_crypto::RustCrypto;
-use tls_codec::{Serialize as _, VLBytes};
+use tls_codec::Serialize as _;
 
+use self::published::{check_context, check_group_info, read_group_info};
 use crate::change::{Change, member_of};
 use crate::credential::{DeviceAddress, DeviceCredential};
+use crate::crypto::Layered;
+use crate::crypto::undated::Undated;
 use crate::epoch::MAX_EPOCH;
 use crate::error::{
-    CallerFault, CommitError, Epochs, GroupStatePart, LibraryFault, PeerFault, Signed, merge_error,
+    CallerFault, CommitError, Epochs, GroupStatePart, LibraryFault, PeerFault, is_lifetime, merge_error,
     process_public_error,
 };
-use crate::framing::{self, CommitView, Framed, GroupInfoView, check_external_pub};
-use crate::key_package::encryption_key;
+use crate::framing::{self, CommitView, Framed};
+use crate::key_package::{check_lifetime, encryption_key};
 use crate::roster::{Member, Roster, RosterChange};
 use crate::storage::{GroupStore, StoredGroup};
 use crate::suite::Suite;
-use crate::tree::{UnverifiedTree, tree_hash};
+use crate::tree::UnverifiedTree;
 
 /// The public state of a room's group, followed commit by commit: what a hub knows of it, and a participant that checks
 /// the hub (LM-04 §4.3).
@@ -190,12 +191,34 @@ impl GroupTracker {
     /// the group's state after the commit, signed by a member: with the same context and confirmation tag, and, if it
     /// carries a ratchet tree, the same tree.
     ///
-    /// Who may add or remove whom is not judged here; [`StagedChange::change`] has what is needed for that.
+    /// The key packages of devices that are added must be within their lifetimes by the system's clock; to hand in
+    /// another time there is [`stage_at`](Self::stage_at). Who may add or remove whom is not judged here;
+    /// [`StagedChange::change`] has what is needed for that.
     ///
     /// # Errors
     ///
     /// [`CommitError::Peer`] with what is wrong with either message.
     pub fn stage(&self, message: &[u8], group_info: &[u8]) -> Result<StagedChange, CommitError> {
+        self.stage_when(message, group_info, None)
+    }
+
+    /// Checks a commit like [`stage`](Self::stage), as at the time `now` in Unix seconds. No clock plays a part then, so
+    /// that a list of commits can be checked at any later time, each as at its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`stage`](Self::stage), with [`PeerFault::KeyPackage`] for a device that is added with a key package which
+    /// could not be used at that time.
+    pub fn stage_at(&self, message: &[u8], group_info: &[u8], now: u64) -> Result<StagedChange, CommitError> {
+        self.stage_when(message, group_info, Some(now))
+    }
+
+    fn stage_when(
+        &self,
+        message: &[u8],
+        group_info: &[u8],
+        now: Option<u64>,
+    ) -> Result<StagedChange, CommitError> {
         let message = read_commit(message)?;
         let commit = CommitView::read(&message)?;
         commit.check(self.room_id.as_bytes(), self.suite)?;
@@ -210,14 +233,31 @@ impl GroupTracker {
         let tag = message.value.confirmation_tag().cloned();
 
         let epochs = Epochs { group: self.epoch(), message: commit.epoch };
-        let processed = self
-            .group
-            .process_message(&RustCrypto::default(), message.value)
-            .map_err(|error| process_public_error(error, epochs))?;
+        let (processed, undated) = match self.group.process_message(&RustCrypto::default(), message.value) {
+            Err(PublicProcessMessageError::ValidationError(error))
+                if now.is_some() && is_lifetime(&error) =>
+            {
+                let error = || PublicProcessMessageError::ValidationError(error);
+                let (undated, shown) =
+                    Undated::show(&message.bytes)?.ok_or_else(|| process_public_error(error(), epochs))?;
+                let crypto = Layered::new(undated);
+                (self.group.process_message(&crypto, shown), Some(crypto.layer))
+            }
+            processed => (processed, None),
+        };
+        let processed = processed.map_err(|error| process_public_error(error, epochs))?;
         let sender = processed.sender().clone();
-        let ProcessedMessageContent::StagedCommitMessage(commit) = processed.into_content() else {
+        let ProcessedMessageContent::StagedCommitMessage(mut commit) = processed.into_content() else {
             return Err(PeerFault::NotACommit.into());
         };
+        if let Some(undated) = undated {
+            commit = undated.mean(&commit)?;
+        }
+        if let Some(now) = now {
+            for add in commit.add_proposals() {
+                check_lifetime(add.add_proposal().key_package(), now)?;
+            }
+        }
         let (change, roster_change) = Change::read(self.suite, &self.roster, &sender, &commit)?;
         if tag.as_ref() != Some(&info.confirmation_tag) {
             // The context says more about what went wrong, if that differs as well.
@@ -269,6 +309,11 @@ impl GroupTracker {
         Ok((self.epoch(), tag))
     }
 
+    #[cfg(test)]
+    pub(crate) fn public_group(&self) -> &PublicGroup {
+        &self.group
+    }
+
     /// The room whose group it is.
     pub fn room_id(&self) -> &str {
         &self.room_id
@@ -313,69 +358,12 @@ fn read_commit(bytes: &[u8]) -> Result<Framed<PublicMessageIn>, PeerFault> {
     Ok(framing::read(bytes)?)
 }
 
-/// Reads a GroupInfo that must be of the room's group.
-fn read_group_info(
-    room_id: &str,
-    suite: Suite,
-    bytes: &[u8],
-) -> Result<(Framed<VerifiableGroupInfo>, GroupInfoView), PeerFault> {
-    let group_info: Framed<VerifiableGroupInfo> = framing::read(bytes)?;
-    if group_info.value.group_id().as_slice() != room_id.as_bytes() {
-        return Err(PeerFault::WrongGroup { got: group_info.value.group_id().to_vec() });
-    }
-    let got = group_info.value.ciphersuite();
-    if got != suite.ciphersuite() {
-        return Err(PeerFault::WrongSuite { expected: suite, got: got.into() });
-    }
-    check_external_pub(&group_info.value, suite)?;
-    let view = GroupInfoView::read(&group_info)?;
-    Ok((group_info, view))
-}
-
 fn check_epoch(expected: u64, got: u64) -> Result<(), PeerFault> {
     match got.cmp(&expected) {
         core::cmp::Ordering::Less => Err(PeerFault::StaleEpoch { expected, got }),
         core::cmp::Ordering::Equal => Ok(()),
         core::cmp::Ordering::Greater => Err(PeerFault::EpochAhead { expected, got }),
     }
-}
-
-fn check_context(commit: &StagedCommit, info: &GroupInfoView) -> Result<(), CommitError> {
-    let encode = |context: &openmls::group::GroupContext| {
-        context.tls_serialize_detached().map_err(LibraryFault::encoding)
-    };
-    if encode(&info.context)? != encode(commit.group_context())? {
-        return Err(mismatch(GroupStatePart::Context));
-    }
-    Ok(())
-}
-
-/// Checks that a GroupInfo is that of the group after `commit`, and signed by a member of it, who is `signer`.
-fn check_group_info(
-    commit: &StagedCommit,
-    signer: Option<&Member>,
-    suite: Suite,
-    group_info: &Framed<VerifiableGroupInfo>,
-    info: &GroupInfoView,
-) -> Result<(), CommitError> {
-    check_context(commit, info)?;
-    let signer = signer.ok_or(PeerFault::UnknownGroupInfoSigner)?;
-    let key = VLBytes::from(signer.signature_key.as_slice());
-    let key =
-        OpenMlsSignaturePublicKey::new(key, suite.signature_scheme().mls()).map_err(LibraryFault::crypto)?;
-    if group_info.value.verify_no_out(&RustCrypto::default(), &key).is_err() {
-        return Err(PeerFault::BadSignature { signed: Signed::GroupInfo }.into());
-    }
-    // The signature covers the tree, but a signer may have signed a wrong one, and then nobody can join with it.
-    if let Some(tree) = group_info.value.extensions().ratchet_tree() {
-        let published = tree.ratchet_tree().tls_serialize_detached().map_err(LibraryFault::encoding)?;
-        match tree_hash(&published, suite) {
-            Ok(hash) if hash == commit.group_context().tree_hash() => {}
-            Ok(_) | Err(CommitError::Peer(_)) => return Err(mismatch(GroupStatePart::RatchetTree)),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! signs in any case is the tree's hash (RFC 9420 §7.8). It is computed here, over the tree as it was sent, before any
 //! of the tree's thousands of signatures is verified: a tree that is not the one is refused at once, whoever made it.
 
-mod leaf;
+pub(crate) mod leaf;
 
 use openmls::prelude::RatchetTreeIn;
 use openmls_rust_crypto::RustCrypto;

@@ -11,8 +11,9 @@ use core::fmt;
 use openmls::framing::{MlsMessageOut, ProcessedMessageContent, PublicMessageIn, Sender};
 use openmls::group::{
     GroupId, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY,
-    StagedWelcome,
+    ProcessMessageError, StagedWelcome,
 };
+use openmls::key_packages::Lifetime;
 use openmls::prelude::SenderRatchetConfiguration;
 use openmls_traits::OpenMlsProvider as _;
 use tls_codec::Serialize as _;
@@ -23,14 +24,17 @@ use self::saved::Sizes;
 use self::tracked::Tracked;
 use super::message::{OutboundCommit, Received};
 use crate::change::{Change, own_change};
+use crate::crypto::undated::Undated;
+use crate::crypto::{Layered, LayeredProvider};
 use crate::device::Device;
 use crate::epoch::{EpochMap, MAX_EPOCH};
 use crate::error::{
-    CallerFault, Epochs, Error, LibraryFault, PeerFault, Signed, merge_error, process_error, welcome_error,
+    CallerFault, Epochs, Error, LibraryFault, PeerFault, Signed, is_lifetime, merge_error, process_error,
+    welcome_error,
 };
 use crate::framing::{self, CommitView, Framed};
 use crate::roster::Roster;
-use crate::storage::Provider;
+use crate::storage::{Provider, StorageError};
 use crate::tree::Nodes;
 
 /// How many epochs back messages can still be decrypted.
@@ -68,6 +72,8 @@ fn create_config(device: &Device) -> MlsGroupCreateConfig {
         .use_ratchet_tree_extension(true)
         .max_past_epochs(MAX_PAST_EPOCHS)
         .sender_ratchet_configuration(sender_ratchet())
+        // None: the first commit brings another leaf.
+        .lifetime(Lifetime::init(0, 0))
         .build()
 }
 
@@ -258,12 +264,21 @@ impl RoomGroup {
             return Err(PeerFault::SenderNotInGroup.into());
         }
         let epochs = Epochs { group: expected, message: got };
-        let processed = self
-            .group
-            .process_message(&self.provider, message.value)
-            .map_err(|error| process_error(error, epochs, Signed::Commit))?;
+        let (processed, undated) = match self.group.process_message(&self.provider, message.value) {
+            // It was judged when the hub took the commit, which may be long ago.
+            Err(ProcessMessageError::ValidationError(error)) if is_lifetime(&error) => {
+                let error = || ProcessMessageError::ValidationError(error);
+                let (undated, shown) = Undated::show(&message.bytes)?
+                    .ok_or_else(|| process_error::<StorageError>(error(), epochs, Signed::Commit))?;
+                let crypto = Layered::new(undated);
+                let provider = LayeredProvider::new(&crypto, &self.provider);
+                (self.group.process_message(&provider, shown), Some(crypto.layer))
+            }
+            processed => (processed, None),
+        };
+        let processed = processed.map_err(|error| process_error(error, epochs, Signed::Commit))?;
         let sender = processed.sender().clone();
-        let commit = match processed.into_content() {
+        let mut commit = match processed.into_content() {
             ProcessedMessageContent::StagedCommitMessage(commit) => commit,
             // The same commit, though not the same bytes.
             ProcessedMessageContent::OwnPendingCommit => {
@@ -271,6 +286,9 @@ impl RoomGroup {
             }
             _ => return Err(PeerFault::NotACommit.into()),
         };
+        if let Some(undated) = undated {
+            commit = undated.mean(&commit)?;
+        }
         let (change, roster_change) = Change::read(device.suite(), &self.roster, &sender, &commit)?;
         self.epochs.check(epoch, event_id)?;
         let removed = commit.self_removed();

@@ -10,6 +10,7 @@ use openmls::group::{
     ExternalCommitBuilderFinalizeError, MergeCommitError, MergePendingCommitError, ProcessMessageError,
     ProposalValidationError, PublicProcessMessageError, StageCommitError, ValidationError, WelcomeError,
 };
+use openmls::key_packages::errors::KeyPackageVerifyError;
 use openmls::prelude::CreationFromExternalError;
 use openmls::treesync::RatchetTreeError;
 use openmls::treesync::errors::{LeafNodeValidationError, TreeSyncFromNodesError, UpdatePathError};
@@ -58,6 +59,11 @@ pub(crate) fn process_error<E: ProviderError>(
         ProcessMessageError::IncompatibleWireFormat => PeerFault::NotApplicationData.into(),
         error => PeerFault::InvalidCommit(error.into()).into(),
     }
+}
+
+/// Whether all that OpenMLS has found wrong is the lifetime of a key package that is added, by the system's clock.
+pub(crate) fn is_lifetime(error: &ValidationError) -> bool {
+    matches!(error, ValidationError::KeyPackageVerifyError(KeyPackageVerifyError::LifetimeError(_)))
 }
 
 fn validation(error: ValidationError, epochs: Epochs, signed: Signed) -> CommitError {

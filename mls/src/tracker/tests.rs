@@ -1,6 +1,7 @@
 use openmls::credentials::{BasicCredential, CredentialWithKey};
 use openmls::extensions::Extensions;
 use openmls::group::PURE_CIPHERTEXT_WIRE_FORMAT_POLICY;
+use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::{LeafNodeIndex, LeafNodeParameters};
 use openmls_basic_credential::SignatureKeyPair;
 use proptest::prelude::*;
@@ -8,7 +9,8 @@ use tls_codec::VLBytes;
 
 use super::*;
 use crate::credential::CredentialError;
-use crate::framing::{FramingError, MAX_COMMIT_LEN, MAX_MESSAGE_LEN, MessageKind};
+use crate::error::Signed;
+use crate::framing::{FramingError, GroupInfoView, MAX_COMMIT_LEN, MAX_MESSAGE_LEN, MessageKind};
 use crate::key_package::KeyPackageError;
 use crate::testing::{
     Event, ROOM, Rogue, SIGNATURE_LEN, TAG_LEN, address, bytes, credential, forge_key_package,

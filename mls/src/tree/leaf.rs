@@ -12,6 +12,8 @@ pub(crate) struct Leaf<'a> {
     /// Whether the signature covers the group and the place in its tree as well: that of a leaf which was made in a
     /// group does, that of one which came in a key package cannot.
     pub(crate) is_placed: bool,
+    /// Where the lifetime begins, of a leaf that came in a key package.
+    pub(crate) lifetime_at: Option<usize>,
 }
 
 const KEY_PACKAGE: u8 = 1;
@@ -30,34 +32,41 @@ impl<'a> Leaf<'a> {
             take_opaque(rest)?; // capabilities: versions, cipher suites, extensions, proposals, credentials
         }
         let source = take_u8(rest)?;
-        match source {
-            KEY_PACKAGE => drop(take(rest, 16)?), // the two ends of its lifetime
-            UPDATE => {}
-            COMMIT => drop(take_opaque(rest)?), // parent_hash
+        let lifetime_at = match source {
+            KEY_PACKAGE => {
+                let at = start.len().saturating_sub(rest.len());
+                take(rest, 16)?; // not_before, not_after
+                Some(at)
+            }
+            UPDATE => None,
+            COMMIT => {
+                take_opaque(rest)?; // parent_hash
+                None
+            }
             _ => return Err(TlsError::InvalidInput),
-        }
+        };
         take_opaque(rest)?; // extensions
         let length = start.len().saturating_sub(rest.len());
         let content = start.get(..length).ok_or(TlsError::EndOfStream)?;
         let signature = take_opaque(rest)?;
-        Ok(Self { content, signature_key, signature, is_placed: source != KEY_PACKAGE })
+        Ok(Self { content, signature_key, signature, is_placed: source != KEY_PACKAGE, lifetime_at })
     }
 }
 
-pub(super) fn take_u8(rest: &mut &[u8]) -> Result<u8, TlsError> {
+pub(crate) fn take_u8(rest: &mut &[u8]) -> Result<u8, TlsError> {
     let (first, after) = rest.split_first().ok_or(TlsError::EndOfStream)?;
     *rest = after;
     Ok(*first)
 }
 
-fn take<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], TlsError> {
+pub(crate) fn take<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], TlsError> {
     let (taken, after) = rest.split_at_checked(count).ok_or(TlsError::EndOfStream)?;
     *rest = after;
     Ok(taken)
 }
 
 /// A vector with its length in front, in the shortest form (RFC 9420 §2.1.2).
-pub(super) fn take_opaque<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], TlsError> {
+pub(crate) fn take_opaque<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], TlsError> {
     let first = take_u8(rest)?;
     let (more, smallest) = match first >> 6 {
         0 => (0, 0),

@@ -70,6 +70,9 @@ impl RoomGroup {
             to.push(address);
         }
 
+        // The leaf of a group that was just made has a lifetime like that of a key package, by the system's clock. With a
+        // path nobody ever sees it.
+        let update = update || self.epoch() == 0;
         let prev = self.epochs.event(self.epoch()).map(str::to_owned);
         let add: Vec<_> = add.into_iter().map(KeyPackage::into_inner).collect();
         let attempts = carriage.attempts(roster.members().count(), self.epoch() == 0);

@@ -6,7 +6,7 @@ use super::{Goal, Intent, Moot};
 use crate::carriage::Carriage;
 use crate::credential::{AddressError, DeviceAddress};
 use crate::error::{LibraryFault, Source};
-use crate::key_package::{KeyPackage, KeyPackageError};
+use crate::key_package::UnverifiedKeyPackage;
 use crate::roster::Member;
 use crate::snapshot::SnapshotError;
 use crate::storage::decode;
@@ -83,23 +83,17 @@ impl Intent {
         postcard::to_allocvec(&SavedIntent { goal, moot }).map_err(LibraryFault::encoding)
     }
 
-    /// The intent that was saved. A key package that has expired in the meantime is moot.
+    /// The intent that was saved. Whether a key package has expired in the meantime shows when it is used.
     pub(in crate::engine) fn from_saved(bytes: &[u8], suite: Suite) -> Result<Self, SnapshotError> {
         let SavedIntent { goal, moot } = decode(bytes).map_err(unreadable)?;
         let moot = moot.into_iter().map(SavedMoot::load).collect::<Result<Vec<_>, _>>();
-        let mut moot = moot.map_err(unreadable)?;
+        let moot = moot.map_err(unreadable)?;
         let goal = match goal {
             SavedGoal::Change { add, remove, update, carriage } => {
                 let mut packages = Vec::with_capacity(add.len());
-                for (address, message) in add {
-                    match KeyPackage::read(&message, suite) {
-                        Ok(package) => packages.push(package),
-                        Err(KeyPackageError::Expired { .. } | KeyPackageError::NotYetValid { .. }) => {
-                            let address = load(address).map_err(unreadable)?;
-                            moot.push(Moot::KeyPackageOutOfDate { address });
-                        }
-                        Err(error) => return Err(unreadable(error)),
-                    }
+                for (_, message) in add {
+                    let unverified = UnverifiedKeyPackage::parse(&message).map_err(unreadable)?;
+                    packages.push(unverified.verify_at_any_time(suite).map_err(unreadable)?);
                 }
                 let member = |(address, signature_key)| {
                     Ok::<_, AddressError>(Member { address: load(address)?, signature_key })

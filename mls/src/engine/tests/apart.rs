@@ -101,7 +101,7 @@ fn a_tree_apart_is_as_good_as_one_inside() {
     assert!(late.members().eq(&bob.members(ROOM).unwrap()[..7]) && change.added.len() == 7);
     assert_error!(
         GroupTracker::start(ROOM, Suite::MANDATORY, &commit.message, state),
-        crate::CommitError::Peer(PeerFault::MissingRatchetTree)
+        CommitError::Peer(PeerFault::MissingRatchetTree)
     );
 }
 

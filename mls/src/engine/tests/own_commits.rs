@@ -113,6 +113,17 @@ fn changes_must_make_sense() {
 }
 
 #[test]
+fn the_leaf_of_whoever_makes_a_group_has_no_lifetime() {
+    let mut alice = engine("alice", "A");
+    alice.create(ROOM).unwrap();
+    alice.commit(ROOM, add([key_package(&engine("bob", "B"))])).unwrap();
+    alice.accepted(ROOM, "$1").unwrap();
+    let tree = crate::tree::Nodes::parse(&alice.ratchet_tree(ROOM).unwrap()).unwrap();
+    let lifetimes: Vec<_> = tree.leaves().map(|(_, leaf)| leaf.lifetime_at.is_some()).collect();
+    assert_eq!(lifetimes, [false, true], "Alice's leaf, and the one of Bob's key package");
+}
+
+#[test]
 fn a_device_is_replaced_by_one_commit() {
     let (mut alice, _) = pair();
     let mut new_bob = engine("bob", "B");

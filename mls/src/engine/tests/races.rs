@@ -118,7 +118,7 @@ impl World {
         let Some(commit) = self.engines[who].pending_commit(ROOM).cloned() else { return };
         let staged = match self.hub.stage(&commit.message, &commit.public_group_state) {
             Ok(staged) => staged,
-            Err(crate::CommitError::Peer(PeerFault::StaleEpoch { .. })) => return,
+            Err(CommitError::Peer(PeerFault::StaleEpoch { .. })) => return,
             Err(error) => panic!("{error}"),
         };
         let change = self.hub.merge(staged).unwrap();
