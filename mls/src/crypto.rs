@@ -33,11 +33,14 @@ pub(crate) trait Layer: Send + Sync {
         false
     }
 
-    /// What stands for `message` wherever it is hashed, authenticated or verified.
+    /// What stands for `message` wherever it is hashed, authenticated, verified or encrypted.
     fn means<'a>(&self, message: &'a [u8]) -> Cow<'a, [u8]> {
         Cow::Borrowed(message)
     }
 }
+
+/// Nothing is different.
+impl Layer for () {}
 
 /// The cryptography of [`RustCrypto`] with a layer on it.
 #[derive(Debug, Default)]
@@ -127,7 +130,8 @@ impl<L: Layer> OpenMlsCrypto for Layered<L> {
         nonce: &[u8],
         aad: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
-        self.crypto.aead_encrypt(alg, key, data, nonce, aad)
+        // A Welcome has the tree in it.
+        self.crypto.aead_encrypt(alg, key, &self.layer.means(data), nonce, aad)
     }
 
     fn aead_decrypt(

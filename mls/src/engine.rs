@@ -74,7 +74,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes a commit, which is pending then (LM-04 §4.3). Adding devices alone needs no path; everything else brings a
+    /// Makes a commit, which is pending then (LM-04 §4.3). Key packages must be within their lifetimes by the system's
+    /// clock; to hand in another time there is [`commit_at`](Self::commit_at). Adding devices alone needs no path; everything else brings a
     /// fresh key of this device's leaf, and so does the group's first commit. What was still wanted after a race that was lost is given up for it.
     ///
     /// # Errors
@@ -83,9 +84,18 @@ impl Engine {
     /// no sense, or with [`CallerFault::CommitTooLarge`] if the commit would not fit into an event and may not stand
     /// apart from it ([`Changes::carriage`]), in which case nothing is pending; [`Error::Peer`] if a key package is not valid any more.
     pub fn commit(&mut self, room_id: &str, changes: Changes) -> Result<OutboundCommit, Error> {
+        self.commit_when(room_id, changes, false)
+    }
+
+    fn commit_when(
+        &mut self,
+        room_id: &str,
+        changes: Changes,
+        judged: bool,
+    ) -> Result<OutboundCommit, Error> {
         let (device, group) = self.group(room_id)?;
         let intent = Intent::of(&changes, group.roster());
-        let outbound = group.commit(device, changes)?;
+        let outbound = group.commit(device, changes, judged)?;
         self.intents.insert(room_id.to_owned(), intent);
         Ok(outbound)
     }
@@ -93,18 +103,16 @@ impl Engine {
     /// Makes a commit like [`commit`](Self::commit), as at the time `now` in Unix seconds: whoever is added must be added
     /// with a key package that can be used then.
     ///
-    /// OpenMLS makes no commit that adds somebody with a key package which is over by the system's clock, and offers no
-    /// way to hand in another. Where the two clocks disagree, that one counts as well.
+    /// No clock plays a part then.
     ///
     /// # Errors
     ///
-    /// As [`commit`](Self::commit), with [`PeerFault::KeyPackage`] for a key package that cannot be used at `now`, and
-    /// [`PeerFault::Lifetime`] for one that is over by the system's clock.
+    /// As [`commit`](Self::commit), with [`PeerFault::KeyPackage`] for a key package that cannot be used at `now`.
     pub fn commit_at(&mut self, room_id: &str, changes: Changes, now: u64) -> Result<OutboundCommit, Error> {
         for key_package in &changes.add {
             key_package.check_lifetime(now).map_err(CommitError::from)?;
         }
-        self.commit(room_id, changes)
+        self.commit_when(room_id, changes, true)
     }
 
     /// The commit that is pending in the room, to be sent again.

@@ -19,10 +19,9 @@
 //!
 //! There are exceptions to that purity. Keys are made from the operating system's randomness, and the leaves of large
 //! trees are verified on all cores. And OpenMLS, on which all of this is built, compares the lifetimes of key packages
-//! with the system's clock. For most of what it does with one there is a function that is handed a time instead
-//! ([`KeyPackage::read_at`], [`Lifetime::usual`], [`GroupTracker::stage_at`]), and whoever follows a group that is there
-//! needs none; but a device can make no commit that adds somebody with a key package which is over by the system's clock,
-//! also with [`Engine::commit_at`].
+//! with the system's clock. For whatever depends on one there is a function that is handed a time instead
+//! ([`KeyPackage::read_at`], [`Lifetime::usual`], [`GroupTracker::stage_at`], [`Engine::commit_at`]), and whoever follows
+//! a group that is there needs none.
 //!
 //! # Example
 //!

@@ -2,7 +2,7 @@
 //!
 //! OpenMLS compares the lifetime of every key package that a commit adds with the system's clock, and nobody can hand in
 //! another time. So a device that was away could not follow a commit whose key package has expired since, and nobody
-//! could check an old list. The way around: OpenMLS is shown the commit with other lifetimes, which are never over, and
+//! could check an old list or commit by another clock. The way around: OpenMLS is shown the commit with other lifetimes, which are never over, and
 //! whatever it hashes, authenticates or verifies is what was sent: wherever a lifetime occurs that was shown, the one
 //! that is meant stands in its place. In the staged commit that comes out they are exchanged once more.
 //!
@@ -13,12 +13,17 @@ use std::borrow::Cow;
 
 use openmls::framing::PublicMessageIn;
 use openmls::group::StagedCommit;
+use openmls::key_packages::{KeyPackage, KeyPackageIn};
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::random::OpenMlsRand as _;
-use tls_codec::{Deserialize as _, Error as TlsError};
+use openmls_traits::signatures::{Signer, SignerError};
+use openmls_traits::types::SignatureScheme;
+use tls_codec::{Deserialize as _, Error as TlsError, Serialize as _};
+use zeroize::Zeroizing;
 
 use super::Layer;
 use crate::error::LibraryFault;
+use crate::key_package::without_verifying;
 use crate::storage::decode;
 use crate::tree::Leaf;
 use crate::tree::leaf::{take, take_opaque, take_u8};
@@ -54,10 +59,7 @@ impl Undated {
         let mut undated = Self { meant: Vec::with_capacity(places.len()), random };
         let mut shown = commit.to_vec();
         for (index, at) in (0_u16..).zip(places) {
-            let lifetime = at.checked_add(LEN).and_then(|end| shown.get_mut(at..end));
-            let lifetime = lifetime.ok_or(LibraryFault::MissingState)?;
-            undated.meant.push(ends(lifetime).ok_or(LibraryFault::MissingState)?);
-            lifetime.copy_from_slice(&undated.shown(index));
+            undated.exchange(&mut shown, at, index)?;
         }
         let message = PublicMessageIn::tls_deserialize_exact(&shown).map_err(LibraryFault::encoding)?;
         Ok(Some((undated, message)))
@@ -83,21 +85,49 @@ impl Undated {
         self.meant.get(usize::from(index)).copied()
     }
 
+    /// Shows key packages that are to be committed.
+    pub(crate) fn show_all(key_packages: &[KeyPackage]) -> Result<(Self, Vec<KeyPackage>), LibraryFault> {
+        let random = RustCrypto::default().random_array().map_err(|_| LibraryFault::MissingState)?;
+        let mut undated = Self { meant: Vec::with_capacity(key_packages.len()), random };
+        let mut all = Vec::with_capacity(key_packages.len());
+        for (index, key_package) in (0_u16..).zip(key_packages) {
+            let mut bytes = key_package.tls_serialize_detached().map_err(LibraryFault::encoding)?;
+            let at = skip_key_package(&mut &bytes[..]).map_err(LibraryFault::encoding)?;
+            undated.exchange(&mut bytes, at, index)?;
+            let shown = KeyPackageIn::tls_deserialize_exact(&bytes).map_err(LibraryFault::encoding)?;
+            all.push(without_verifying(&shown)?);
+        }
+        Ok((undated, all))
+    }
+
+    /// Puts the lifetime that is shown in the place of the one that is meant.
+    fn exchange(&mut self, bytes: &mut [u8], at: usize, index: u16) -> Result<(), LibraryFault> {
+        let lifetime = at.checked_add(LEN).and_then(|end| bytes.get_mut(at..end));
+        let lifetime = lifetime.ok_or(LibraryFault::MissingState)?;
+        self.meant.push(ends(lifetime).ok_or(LibraryFault::MissingState)?);
+        lifetime.copy_from_slice(&self.shown(index));
+        Ok(())
+    }
+
     /// The staged commit as it is meant. It must have come from the message that was shown.
     pub(crate) fn mean(&self, commit: &StagedCommit) -> Result<Box<StagedCommit>, LibraryFault> {
-        let shown = zeroize::Zeroizing::new(postcard::to_allocvec(commit).map_err(LibraryFault::encoding)?);
+        let shown = Zeroizing::new(postcard::to_allocvec(commit).map_err(LibraryFault::encoding)?);
+        decode(&self.mean_stored(&shown)).map(Box::new).map_err(LibraryFault::storage)
+    }
+
+    /// What OpenMLS has stored as it is meant.
+    pub(crate) fn mean_stored(&self, stored: &[u8]) -> Zeroizing<Vec<u8>> {
         // Numbers are in groups of seven bits, the lowest first: this much of the end is the same for all.
         let end = u64::from_be_bytes([&[0, 0], &self.random[..]].concat().try_into().unwrap_or_default());
         let marker: Vec<u8> = [0]
             .into_iter()
             .chain((0..TAIL_BITS / 7).map(|group| (end >> (7 * group)).to_le_bytes()[0] | 0x80))
             .collect();
-        let meant = zeroize::Zeroizing::new(replace(&shown, &marker, |rest| {
+        Zeroizing::new(replace(stored, &marker, |rest| {
             let ((begin, end), after) = postcard::take_from_bytes::<(u64, u64)>(rest).ok()?;
             let meant = postcard::to_allocvec(&self.meant(begin, end)?).ok()?;
             Some((rest.len().checked_sub(after.len())?, meant))
-        }));
-        decode(&meant).map(Box::new).map_err(LibraryFault::storage)
+        }))
     }
 }
 
@@ -170,13 +200,8 @@ fn lifetimes(commit: &[u8]) -> Result<Vec<usize>, TlsError> {
         }
         match <[u8; 2]>::try_from(take(rest, 2)?) {
             Ok(ADD) => {
-                take(rest, 4)?; // version, cipher_suite
-                take_opaque(rest)?; // init_key
-                let leaf = end.saturating_sub(rest.len());
-                let lifetime = Leaf::take(rest)?.lifetime_at.ok_or(TlsError::InvalidInput)?;
-                places.push(leaf.saturating_add(lifetime));
-                take_opaque(rest)?; // extensions
-                take_opaque(rest)?; // signature
+                let start = end.saturating_sub(rest.len());
+                places.push(start.saturating_add(skip_key_package(rest)?));
             }
             Ok(REMOVE) => drop(take(rest, 4)?),
             Ok(EXTERNAL_INIT) => drop(take_opaque(rest)?),
@@ -184,6 +209,34 @@ fn lifetimes(commit: &[u8]) -> Result<Vec<usize>, TlsError> {
         }
     }
     Ok(places)
+}
+
+/// Skips a key package (RFC 9420 §10) and returns where in it the lifetime is.
+fn skip_key_package(rest: &mut &[u8]) -> Result<usize, TlsError> {
+    let start = rest.len();
+    take(rest, 4)?; // version, cipher_suite
+    take_opaque(rest)?; // init_key
+    let leaf = start.saturating_sub(rest.len());
+    let lifetime = Leaf::take(rest)?.lifetime_at.ok_or(TlsError::InvalidInput)?;
+    take_opaque(rest)?; // extensions
+    take_opaque(rest)?; // signature
+    Ok(leaf.saturating_add(lifetime))
+}
+
+/// A signer that signs what is meant.
+pub(crate) struct Meaning<'a, S> {
+    pub(crate) signer: &'a S,
+    pub(crate) undated: &'a Undated,
+}
+
+impl<S: Signer> Signer for Meaning<'_, S> {
+    fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, SignerError> {
+        self.signer.sign(&self.undated.means(payload))
+    }
+
+    fn signature_scheme(&self) -> SignatureScheme {
+        self.signer.signature_scheme()
+    }
 }
 
 #[cfg(test)]

@@ -151,7 +151,7 @@ impl Engine {
         let mut next = intent.clone();
         let (changes, moot) = next.take(now);
         let commit = match changes {
-            Some(changes) => Some(self.commit(room_id, changes)?),
+            Some(changes) => Some(self.commit_at(room_id, changes, now)?),
             None => {
                 self.intents.remove(room_id);
                 None

@@ -136,6 +136,11 @@ impl MemberStore {
         core::mem::take(&mut self.values().changed)
     }
 
+    /// Lets slots count as written since they were asked for last.
+    pub(crate) fn set_changed(&self, slots: BTreeSet<Slot>) {
+        self.values().changed.extend(slots);
+    }
+
     /// Lets all keys count as written since they were asked for last.
     pub(crate) fn all_keys_changed(&self) {
         let values = &mut *self.values();

@@ -4,8 +4,6 @@ use openmls::group::{GroupId, MlsGroup, MlsGroupCreateConfig, PURE_PLAINTEXT_WIR
 use openmls::key_packages::{KeyPackage as MlsKeyPackage, KeyPackageIn};
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_traits::OpenMlsProvider as _;
-use openmls_traits::signatures::{Signer, SignerError};
-use openmls_traits::types::SignatureScheme;
 
 use super::*;
 use crate::crypto::{Layered, LayeredProvider};
@@ -26,19 +24,6 @@ const SUITE: Suite = Suite::MANDATORY;
 /// A time at which a key package could be used that nobody can use any more.
 const THEN: u64 = 1_699_500_000;
 const LIFETIME: Lifetime = Lifetime { not_before: 1_699_000_000, not_after: 1_700_000_000 };
-
-/// Signs what is meant.
-struct Meaning<'a>(&'a SignatureKeyPair, &'a Undated);
-
-impl Signer for Meaning<'_> {
-    fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, SignerError> {
-        self.0.sign(&self.1.means(payload))
-    }
-
-    fn signature_scheme(&self) -> SignatureScheme {
-        self.0.signature_scheme()
-    }
-}
 
 /// Somebody who commits what OpenMLS would not.
 struct Alice {
@@ -75,7 +60,12 @@ impl Alice {
             .unwrap()
             .use_ratchet_tree_extension(update)
             .create_group_info(true)
-            .build(provider.rand(), &crypto, &Meaning(&self.signer, &crypto.layer), |_| true)
+            .build(
+                provider.rand(),
+                &crypto,
+                &Meaning { signer: &self.signer, undated: &crypto.layer },
+                |_| true,
+            )
             .unwrap()
             .stage_commit(&provider)
             .unwrap();
@@ -253,25 +243,51 @@ fn what_is_shown_is_found_again() {
 }
 
 #[test]
-fn own_commits_are_judged_by_both_clocks() {
-    let mut alice = engine("alice", "A");
+fn own_commits_are_judged_by_the_time_that_is_handed_in() {
+    let (mut alice, mut bob) = (engine("alice", "A"), engine("bob", "B"));
     alice.create(ROOM).unwrap();
-    let carol = late(&engine("carol", "C"));
-    let add = |package: &KeyPackage| Changes { add: vec![package.clone()], ..Changes::default() };
-    let error = alice.commit_at(ROOM, add(&carol), LIFETIME.not_after).unwrap_err();
-    assert!(matches!(error, Error::Peer(PeerFault::KeyPackage(KeyPackageError::Expired { .. }))), "{error}");
-    // It could be used then, but OpenMLS has no way to say so.
-    let error = alice.commit_at(ROOM, add(&carol), THEN).unwrap_err();
+    let add = |packages: &[&KeyPackage]| Changes {
+        add: packages.iter().copied().cloned().collect(),
+        ..Changes::default()
+    };
+    let first = alice.commit(ROOM, add(&[&key_package(&bob)])).unwrap();
+    let (mut hub, _) = GroupTracker::start(ROOM, SUITE, &first.message, &first.public_group_state).unwrap();
+    alice.accepted(ROOM, "$1").unwrap();
+    bob.join(&first.welcome.unwrap().message, "$1").unwrap();
+    let before = alice.encrypt(ROOM, b"before").unwrap();
+
+    let (mut carol, dave) = (engine("carol", "C"), engine("dave", "D"));
+    let (carols, daves) = (late(&carol), late(&dave));
+    let both = add(&[&carols, &daves]);
+    let error = alice.commit(ROOM, both.clone()).unwrap_err();
     assert!(matches!(error, Error::Peer(PeerFault::Lifetime(_))), "{error}");
-    let sound = key_package(&engine("carol", "C"));
-    let now = sound.lifetime().not_before;
-    let error = alice.commit_at(ROOM, add(&sound), now - 1).unwrap_err();
-    assert!(
-        matches!(error, Error::Peer(PeerFault::KeyPackage(KeyPackageError::NotYetValid { .. }))),
-        "{error}"
-    );
+    let error = alice.commit_at(ROOM, both.clone(), LIFETIME.not_after).unwrap_err();
+    assert!(matches!(error, Error::Peer(PeerFault::KeyPackage(KeyPackageError::Expired { .. }))), "{error}");
+    let error = alice.commit_at(ROOM, both.clone(), LIFETIME.not_before - 1).unwrap_err();
+    let early = matches!(error, Error::Peer(PeerFault::KeyPackage(KeyPackageError::NotYetValid { .. })));
+    assert!(early, "{error}");
     assert!(alice.pending_commit(ROOM).is_none());
-    alice.commit_at(ROOM, add(&sound), now).unwrap();
+
+    let commit = alice.commit_at(ROOM, both, THEN).unwrap();
+    hub.merge(hub.stage_at(&commit.message, &commit.public_group_state, THEN).unwrap()).unwrap();
+    bob.receive_commit(ROOM, &commit.message, "$2").unwrap();
+    // It is pending, also after a restart.
+    let mut alice = Engine::resume(&alice.suspend().unwrap()).unwrap();
+    assert_eq!(alice.pending_commit(ROOM), Some(&commit));
+    alice.accepted(ROOM, "$2").unwrap();
+    let tree = hub.ratchet_tree().unwrap();
+    assert_eq!(alice.ratchet_tree(ROOM).unwrap(), tree);
+    assert_eq!(bob.ratchet_tree(ROOM).unwrap(), tree);
+    // The Welcome has the tree in it.
+    carol.join(&commit.welcome.unwrap().message, "$2").unwrap();
+    assert_eq!(carol.ratchet_tree(ROOM).unwrap(), tree);
+    for (sent, id) in [(before, "$1"), (alice.encrypt(ROOM, b"after").unwrap(), "$2")] {
+        assert_eq!(sent.commit_event_id, id);
+        assert!(matches!(bob.decrypt(ROOM, &sent.ciphertext).unwrap(), Decrypted::Message { .. }));
+    }
+    let update = carol.commit(ROOM, Changes { update: true, ..Changes::default() }).unwrap();
+    alice.receive_commit(ROOM, &update.message, "$3").unwrap();
+    bob.receive_commit(ROOM, &update.message, "$3").unwrap();
 }
 
 #[test]

@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 
 use openmls::group::{CommitMessageBundle, MlsGroup};
+use openmls::key_packages::KeyPackage as MlsKeyPackage;
 use openmls::messages::group_info::VerifiableGroupInfo;
-use openmls::prelude::{LeafNodeParameters, RatchetTreeIn};
+use openmls::prelude::{LeafNodeIndex, LeafNodeParameters, RatchetTreeIn};
 use openmls_traits::OpenMlsProvider as _;
+use openmls_traits::signatures::Signer;
 
 use super::super::message::{Changes, OutboundCommit, OutboundWelcome};
 use super::{Pending, RoomGroup, encode, join_config, next_epoch};
 use crate::carriage::Carriage;
 use crate::credential::DeviceAddress;
 use crate::crypto::ahead::Ahead;
-use crate::crypto::{Layered, LayeredProvider};
+use crate::crypto::undated::{Meaning, Undated};
+use crate::crypto::{Layer, Layered, LayeredProvider};
 use crate::device::Device;
 use crate::epoch::EpochMap;
 use crate::error::{
@@ -22,7 +25,7 @@ use crate::error::{
 use crate::framing::{self, Framed, GroupInfoView};
 use crate::key_package::KeyPackage;
 use crate::roster::Roster;
-use crate::storage::Provider;
+use crate::storage::{Provider, Slot, Value, no_deletion};
 use crate::suite::Suite;
 use crate::tree::UnverifiedTree;
 
@@ -31,6 +34,7 @@ impl RoomGroup {
         &mut self,
         device: &Device,
         changes: Changes,
+        judged: bool,
     ) -> Result<OutboundCommit, Error> {
         if self.pending.is_some() {
             return Err(CallerFault::CommitPending.into());
@@ -80,25 +84,16 @@ impl RoomGroup {
         let attempts = others.iter().map(|tree| (*tree, false)).chain([(*last, true)]);
         let mut failure = Error::from(LibraryFault::MissingState);
         for (with_tree, last) in attempts {
-            let bundle = self
-                .group
-                .commit_builder()
-                .consume_proposal_store(false)
-                .force_self_update(update)
-                .propose_adds(add.iter().cloned())
-                .propose_removals(leaves.iter().copied())
-                .load_psks(self.provider.storage())
-                .map_err(LibraryFault::mls)?
-                .use_ratchet_tree_extension(with_tree)
-                .create_group_info(true)
-                .build(self.provider.rand(), self.provider.crypto(), device.signer(), |_| true)
-                .map_err(build_error)?
-                .stage_commit(&self.provider)
-                .map_err(create_error)?;
-            let outbound = outbound(bundle, device.suite(), epoch, prev.clone(), to.clone());
-            let pending = outbound
+            let content = Content { add: &add, remove: &leaves, update, with_tree };
+            let staged = self.stage(&Layered::<()>::default(), device.signer(), content);
+            let staged = match staged {
+                Err(Error::Peer(PeerFault::Lifetime(_))) if judged => self.stage_undated(device, content),
+                staged => staged,
+            };
+            let outbound = outbound(staged?, device.suite(), epoch, prev.clone(), to.clone());
+            let pending = place(outbound, carriage, last)
                 .map_err(Error::from)
-                .and_then(|outbound| Ok(Pending::new(place(outbound, carriage, last)?)?));
+                .and_then(|outbound| Ok(Pending::new(outbound)?));
             match pending {
                 Ok(pending) => return Ok(self.pending.insert(pending).outbound.clone()),
                 Err(error) => failure = error,
@@ -109,6 +104,73 @@ impl RoomGroup {
             }
         }
         Err(failure)
+    }
+
+    /// Makes a commit and keeps it as the pending one.
+    fn stage(
+        &mut self,
+        crypto: &Layered<impl Layer>,
+        signer: &impl Signer,
+        content: Content<'_>,
+    ) -> Result<Messages, Error> {
+        let provider = LayeredProvider::new(crypto, &self.provider);
+        let bundle = self
+            .group
+            .commit_builder()
+            .consume_proposal_store(false)
+            .force_self_update(content.update)
+            .propose_adds(content.add.iter().cloned())
+            .propose_removals(content.remove.iter().copied())
+            .load_psks(provider.storage())
+            .map_err(LibraryFault::mls)?
+            .use_ratchet_tree_extension(content.with_tree)
+            .create_group_info(true)
+            .build(provider.rand(), provider.crypto(), signer, |_| true)
+            .map_err(build_error)?
+            .stage_commit(&provider)
+            .map_err(create_error)?;
+        Ok(Messages::of(bundle)?)
+    }
+
+    /// Makes a commit with key packages that are over, or not valid yet, by the system's clock.
+    fn stage_undated(&mut self, device: &Device, content: Content<'_>) -> Result<Messages, Error> {
+        let (undated, shown) = Undated::show_all(content.add)?;
+        let crypto = Layered::new(undated);
+        let undated = &crypto.layer;
+        let signer = Meaning { signer: device.signer(), undated };
+        let messages = self.stage(&crypto, &signer, Content { add: &shown, ..content })?;
+        let meant = self.mean_pending(undated);
+        if let Err(fault) = meant {
+            self.group.clear_pending_commit(self.provider.storage()).map_err(LibraryFault::storage)?;
+            return Err(fault.into());
+        }
+        Ok(Messages {
+            commit: undated.means(&messages.commit).into_owned(),
+            group_info: undated.means(&messages.group_info).into_owned(),
+            ..messages
+        })
+    }
+
+    /// Makes the pending commit the one that is meant. OpenMLS keeps it to itself, so the group is loaded again.
+    fn mean_pending(&mut self, undated: &Undated) -> Result<(), LibraryFault> {
+        let (storage, group) = (self.provider.storage(), &mut self.group);
+        let state = storage.slot(Slot::State).ok_or(LibraryFault::MissingState)?;
+        let tree = postcard::to_allocvec(group.public_group().treesync()).map_err(LibraryFault::encoding)?;
+        let changed = storage.take_changed();
+        let secrets = storage
+            .take_message_secrets(Value::default(), || {
+                group.delete_past_epoch_secrets(&self.provider, no_deletion())
+            })
+            .map_err(LibraryFault::mls)?
+            .ok_or(LibraryFault::MissingState)?;
+        storage.fill(Slot::State, undated.mean_stored(&state).to_vec());
+        storage.fill(Slot::Tree, tree);
+        storage.fill(Slot::MessageSecrets, secrets.to_vec());
+        storage.set_changed(changed);
+        let loaded = MlsGroup::load(storage, group.group_id()).map_err(LibraryFault::storage);
+        storage.drop_late();
+        self.group = loaded?.ok_or(LibraryFault::MissingState)?;
+        Ok(())
     }
 
     /// Makes the external commit with which the device joins on its own.
@@ -202,7 +264,7 @@ impl RoomGroup {
             Err(fault) => return Err(fault.into()),
         };
         let prev = Some(commit_event_id.to_owned());
-        let outbound = outbound(bundle, device.suite(), epoch, prev, Vec::new())?;
+        let outbound = outbound(Messages::of(bundle)?, device.suite(), epoch, prev, Vec::new());
         let pending = Pending::new(place(outbound, carriage, last)?)?;
         let mut epochs = EpochMap::new();
         epochs.record(base, commit_event_id)?;
@@ -216,27 +278,48 @@ fn place(commit: OutboundCommit, carriage: Carriage, last: bool) -> Result<Outbo
     Ok(OutboundCommit { apart, ..commit })
 }
 
+/// What a commit of a member is to do.
+#[derive(Clone, Copy)]
+struct Content<'a> {
+    add: &'a [MlsKeyPackage],
+    remove: &'a BTreeSet<LeafNodeIndex>,
+    update: bool,
+    with_tree: bool,
+}
+
+/// What a commit consists of, encoded.
+struct Messages {
+    commit: Vec<u8>,
+    welcome: Option<Vec<u8>>,
+    group_info: Vec<u8>,
+}
+
+impl Messages {
+    fn of(bundle: CommitMessageBundle) -> Result<Self, LibraryFault> {
+        let (commit, welcome, group_info) = bundle.into_messages();
+        let group_info = group_info.ok_or(LibraryFault::MissingState)?;
+        Ok(Self {
+            commit: encode(&commit)?,
+            welcome: welcome.as_ref().map(encode).transpose()?,
+            group_info: encode(&group_info)?,
+        })
+    }
+}
+
 fn outbound(
-    bundle: CommitMessageBundle,
+    messages: Messages,
     suite: Suite,
     epoch: u64,
     prev_commit_event_id: Option<String>,
     to: Vec<DeviceAddress>,
-) -> Result<OutboundCommit, LibraryFault> {
-    let (message, welcome, group_info) = bundle.into_messages();
-    let group_info = group_info.ok_or(LibraryFault::MissingState)?;
-    let welcome = match welcome {
-        Some(welcome) => {
-            Some(OutboundWelcome { message: encode(&welcome)?, algorithm: suite.welcome_algorithm(), to })
-        }
-        None => None,
-    };
-    Ok(OutboundCommit {
-        message: encode(&message)?,
+) -> OutboundCommit {
+    let algorithm = suite.welcome_algorithm();
+    OutboundCommit {
+        message: messages.commit,
         apart: false,
-        public_group_state: encode(&group_info)?,
-        welcome,
+        public_group_state: messages.group_info,
+        welcome: messages.welcome.map(|message| OutboundWelcome { message, algorithm, to }),
         epoch,
         prev_commit_event_id,
-    })
+    }
 }
