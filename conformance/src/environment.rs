@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mimi_linearized::id::{IdError, KeyId, ServerName};
 use mimi_linearized::signing::{ServerKeyRing, ServerKeys, SigningKey};
 use mimi_linearized::version::RoomVersions;
-use mimi_transport::client::{CallLimits, ClientLimits, FederationClient};
+use mimi_transport::client::{ClientLimits, FederationClient};
 use mimi_transport::clock;
-use mimi_transport::keys::KEY_PATH;
 use mimi_transport::resolve::{AddressPolicy, ResolveOptions, Resolver, StaticEntry};
 use mimi_transport::tls::{
     ClientOffer, DevCa, DevCaError, HttpVersions, Roots, ServerCertificate, TlsError, TlsVersions,
@@ -258,11 +257,8 @@ impl Environment {
             .get_or_try_init(|| async {
                 let no_keys =
                     |why: String| Finding::Fault(format!("the target's keys cannot be used: {why}"));
-                let limits = CallLimits::default();
-                let answer = self.client.get_unsigned(&self.target.name, KEY_PATH, limits).await;
-                let answer =
-                    answer.and_then(|answer| answer.json_ok()).map_err(|error| no_keys(error.to_string()))?;
-                ServerKeys::parse(answer).map_err(|error| no_keys(error.to_string()))
+                let keys = self.client.server_keys(&self.target.name).await;
+                keys.map_err(|error| no_keys(error.to_string()))
             })
             .await
     }

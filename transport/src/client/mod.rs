@@ -1,4 +1,57 @@
 //! The federation client: signs requests and sends them over HTTP/2 and TLS 1.3 (LM-04 §12, reading R26).
+//!
+//! | | what it does | who uses it |
+//! |---|---|---|
+//! | typed calls | one for each endpoint of LM-04, such as [`FederationClient::backfill`]: path, body and answer are typed; tried again as [`Retry`] says | servers, their queues included |
+//! | [`request`](FederationClient::request) | signs whatever is to be sent, and returns whatever is answered | probes of single requests |
+//! | [`send_raw`](FederationClient::send_raw) | signs nothing | who tests how a server takes what is wrong |
+//!
+//! Everything is bounded: connecting ([`ClientLimits`]), and each call with all its attempts ([`CallLimits`]). An error says
+//! [who is to blame](ClientError::blame), and a refusal has its status and errcode ([`ClientError::Api`]).
+//!
+//! # Example
+//!
+//! Whoever asks for keys needs none of their own. `transport/examples/federation_client.rs` goes on from here: it joins a
+//! room, speaks, and reads state and history.
+//!
+//! ```
+//! use mimi_linearized::id::{KeyId, ServerName};
+//! use mimi_linearized::signing::SigningKey;
+//! use mimi_transport::client::{CallLimits, ClientLimits, FederationClient};
+//! use mimi_transport::resolve::{AddressPolicy, ResolveOptions, Resolver};
+//! use mimi_transport::tls::{ClientOffer, Roots, client_config};
+//! # use mimi_transport::start::{Server, ServerConfig};
+//! # let runtime = tokio::runtime::Runtime::new()?;
+//! # runtime.block_on(async {
+//! # let data = tempfile::tempdir()?;
+//! # let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let name = format!("localhost:{}", tcp.local_addr()?.port());
+//! # let server_name = ServerName::parse(&name)?;
+//! # let config = ServerConfig { server_name, data_dir: data.path().to_owned(), certificate: None, cas: Vec::new(),
+//! #     resolve: Vec::new(), allow_private: false, name_server: None, delegate_to: None };
+//! # let server = Server::start(config, tcp, None).await?;
+//! # let ca = server.ca();
+//!
+//! // Whom to trust: here one CA of our own, `Roots::system()` otherwise.
+//! let mut roots = Roots::none();
+//! roots.add_pem_file(ca)?;
+//! // Loopback is reached only if that is said.
+//! let policy = AddressPolicy { allow_loopback: true, ..AddressPolicy::default() };
+//! let resolver = Resolver::new(&roots, ResolveOptions { policy, ..ResolveOptions::default() })?;
+//! let tls = client_config(&roots, ClientOffer::default())?;
+//! let own = ServerName::parse("example.org")?;
+//! let key = SigningKey::from_seed(KeyId::ed25519("1")?, &[7; 32]);
+//! let client = FederationClient::new(own, [key], resolver, tls, ClientLimits::default());
+//!
+//! let hub = ServerName::parse(&name)?;
+//! let quick = CallLimits { timeout: std::time::Duration::from_secs(5), ..CallLimits::default() };
+//! let keys = client.with_limits(quick).server_keys(&hub).await?;
+//! assert_eq!(keys.server_name(), &hub);
+//! # server.stop().await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod calls;
 mod error;

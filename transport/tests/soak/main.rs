@@ -13,6 +13,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "what fails here is the test, and so it should"
 )]
 
