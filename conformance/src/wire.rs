@@ -1,12 +1,13 @@
 //! Requests of the suite's own making: anything can be put into them, and everything is written down.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use mimi_linearized::id::ServerName;
 use mimi_linearized::json::canonical;
-use mimi_transport::client::{CallLimits, ClientError, FederationClient, RawRequest, Response};
+use mimi_transport::client::{CallLimits, ClientError, FederationClient, RawRequest, Response, Watch};
 use serde_json::Value;
 
 use crate::case::Finding;
@@ -166,29 +167,46 @@ pub(crate) async fn attempt(
     to: &ServerName,
     ask: Ask,
 ) -> Result<Response, ClientError> {
-    let mut exchange = Exchange {
-        between: format!("suite {from} -> target {to}"),
-        method: ask.method.to_string(),
-        url: format!("https://{to}{}", ask.target),
-        headers: evidence::headers(&ask.headers),
-        body: evidence::body(&ask.body),
-        status: None,
-        answer: Value::Null,
-    };
     let Ask { method, target, headers, body } = ask;
     let limits = CallLimits { timeout: TIMEOUT, ..CallLimits::default() };
-    let result = client.send_raw(to, RawRequest { method, target, headers, body }, limits).await;
-    match &result {
-        Ok(response) => {
-            exchange.status = Some(response.status.as_u16());
-            exchange.answer = evidence::body(&response.body);
-        }
-        Err(error) => exchange.answer = Value::String(error.to_string()),
-    }
-    recorder.record(exchange);
-    result
+    let client = client.watched_by(record(recorder, from));
+    client.send_raw(to, RawRequest { method, target, headers, body }, limits).await
 }
 
-fn no_answer(error: &ClientError) -> Finding {
+/// What writes down the requests of one of the suite's servers.
+pub(crate) fn record(recorder: &Recorder, from: &str) -> Arc<dyn Watch> {
+    Arc::new(Record { recorder: recorder.clone(), from: from.to_owned() })
+}
+
+struct Record {
+    recorder: Recorder,
+    from: String,
+}
+
+impl Watch for Record {
+    fn exchanged(
+        &self,
+        to: &ServerName,
+        request: &RawRequest,
+        outcome: Option<Result<&Response, &ClientError>>,
+    ) {
+        let (status, answer) = match outcome {
+            Some(Ok(response)) => (Some(response.status.as_u16()), evidence::body(&response.body)),
+            Some(Err(error)) => (None, Value::String(error.to_string())),
+            None => (None, Value::String("no answer in time".to_owned())),
+        };
+        self.recorder.record(Exchange {
+            between: format!("suite {} -> target {to}", self.from),
+            method: request.method.to_string(),
+            url: format!("https://{to}{}", request.target),
+            headers: evidence::headers(&request.headers),
+            body: evidence::body(&request.body),
+            status,
+            answer,
+        });
+    }
+}
+
+pub(crate) fn no_answer(error: &ClientError) -> Finding {
     Finding::Fault(format!("the target does not answer: {error}"))
 }

@@ -19,6 +19,8 @@ use mimi_linearized::event::Draft;
 use mimi_linearized::id::{RoomId, ServerName, UserId};
 use mimi_linearized::json::Object;
 use mimi_linearized::signing::{ServerKeys, SigningKey, sign_object};
+use mimi_transport::client::{FederationClient, JoinAnswer, Retry};
+use mimi_transport::rooms::HandshakeKind;
 use mimi_transport::server::HttpsListener;
 use mimi_transport::tls::ServerCertificate;
 use mimi_transport::{clock, request_auth};
@@ -42,6 +44,9 @@ use serve::Behaviour;
 
 /// How long a peer's keys are valid by default.
 const KEYS_VALID_MS: i64 = 12 * 60 * 60 * 1_000;
+
+/// A target that asks to wait is waited for; one that breaks off is not asked again without need.
+const PATIENT: Retry = Retry { attempts: 5, pause: Duration::from_secs(1) };
 
 /// A server of the suite.
 #[derive(Debug)]
@@ -350,17 +355,22 @@ impl Peer {
 
     /// Joins a room on the target through the handshake.
     pub(crate) async fn join(&self, room: &RoomId, user: &UserId) -> Result<Joined, Finding> {
-        let path = format!(
-            "/_matrix/federation/v1/make_join/{}/{}?ver=I.1",
-            crate::target::segment(room.as_str()),
-            crate::target::segment(user.as_str())
-        );
-        self.request(Method::GET, &path, None).await?.expect_ok("make_join")?;
+        let environment = &self.inner.environment;
+        let (client, target) = (self.client(), &environment.target.name);
+        let template = client.make(HandshakeKind::Join, target, room, user, &environment.versions).await;
+        template.map_err(|error| Finding::Fault(format!("make_join: {error}")))?;
         let lpdu = self.lpdu(&self.member(room, user, user, "join"))?;
-        let path = format!("/_matrix/federation/v3/send_join/{}", self.txn_id());
-        let reply = self.request(Method::POST, &path, Some(&lpdu)).await?;
-        let answer = reply.expect_ok("send_join")?.clone();
-        Ok(Joined { answer, lpdu })
+        let joined = client.send_join(target, &self.txn_id(), &lpdu).await;
+        let JoinAnswer { event, state, auth_chain } =
+            joined.map_err(|error| Finding::Fault(format!("send_join: {error}")))?;
+        Ok(Joined { answer: json!({"event": event, "state": state, "auth_chain": auth_chain}), lpdu })
+    }
+
+    /// Ordinary calls to the target, which are written down like any others. What a case is about goes through
+    /// [`Self::request`] instead, where the answer is looked at as it came.
+    fn client(&self) -> FederationClient {
+        let client = self.inner.environment.client.speaking_as(self.name.clone(), [self.key.clone()]);
+        client.watched_by(wire::record(&self.inner.recorder, self.name.as_str())).with_retry(PATIENT)
     }
 
     /// A draft of an event by one of this server's users.

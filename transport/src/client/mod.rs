@@ -53,11 +53,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod body;
 mod calls;
 mod error;
 mod pool;
 mod response;
 mod retry;
+mod watch;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -70,16 +72,19 @@ use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use mimi_linearized::id::ServerName;
-use mimi_linearized::json::{Value, canonical, strict};
+use mimi_linearized::json::Value;
 use mimi_linearized::signing::SigningKey;
 use rustls::ClientConfig;
 
+pub use body::RequestBody;
 pub use calls::{Failed, JoinAnswer, StateAnswer, StateIdsAnswer, Transaction};
 pub use error::{Blame, ClientError};
 pub use response::Response;
 pub(crate) use retry::Attempts;
 pub use retry::Retry;
+pub use watch::Watch;
 
+use self::body::Body;
 use self::pool::{Connection, Message, Pool};
 use crate::api::Paths;
 use crate::request_auth::{sign_request, sign_request_without_content};
@@ -127,35 +132,6 @@ impl Default for CallLimits {
     }
 }
 
-/// The body of a request.
-#[derive(Debug, Clone)]
-pub enum RequestBody<'a> {
-    /// None; `{}` for `POST` and `PUT`, which always have one (`LM-04/12.2.1/1`).
-    Empty,
-    /// JSON, sent in canonical form.
-    Json(&'a Value),
-    /// JSON that was serialised before, sent as it is.
-    Serialised(Bytes),
-}
-
-impl<'a> From<&'a Value> for RequestBody<'a> {
-    fn from(value: &'a Value) -> Self {
-        Self::Json(value)
-    }
-}
-
-impl<'a> From<Option<&'a Value>> for RequestBody<'a> {
-    fn from(value: Option<&'a Value>) -> Self {
-        value.map_or(Self::Empty, Self::Json)
-    }
-}
-
-impl From<Bytes> for RequestBody<'_> {
-    fn from(bytes: Bytes) -> Self {
-        Self::Serialised(bytes)
-    }
-}
-
 /// A request with headers of the caller's choice, which is sent without being signed.
 #[derive(Debug, Clone)]
 pub struct RawRequest {
@@ -175,14 +151,21 @@ pub struct RawRequest {
 /// name that resolution gives (`LM-04/12.4/25`).
 #[derive(Clone)]
 pub struct FederationClient {
-    inner: Arc<Inner>,
+    speaker: Arc<Speaker>,
+    shared: Arc<Shared>,
     limits: CallLimits,
     retry: Retry,
+    watch: Option<Arc<dyn Watch>>,
 }
 
-struct Inner {
+/// In whose name requests are sent.
+struct Speaker {
     name: ServerName,
     keys: Vec<SigningKey>,
+}
+
+/// What is the same whoever speaks.
+struct Shared {
     pool: Pool,
     /// Destinations that did not know a final path but its unstable form.
     unstable: Mutex<HashSet<ServerName>>,
@@ -190,7 +173,7 @@ struct Inner {
 
 impl std::fmt::Debug for FederationClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FederationClient").field("name", &self.inner.name).finish_non_exhaustive()
+        f.debug_struct("FederationClient").field("name", &self.speaker.name).finish_non_exhaustive()
     }
 }
 
@@ -206,9 +189,21 @@ impl FederationClient {
         limits: ClientLimits,
     ) -> Self {
         let pool = Pool::new(resolver, tls, limits);
-        let (keys, unstable) = (keys.into_iter().collect(), Mutex::default());
-        let inner = Arc::new(Inner { name, keys, pool, unstable });
-        Self { inner, limits: limits.call, retry: Retry::default() }
+        let speaker = Arc::new(Speaker { name, keys: keys.into_iter().collect() });
+        let shared = Arc::new(Shared { pool, unstable: Mutex::default() });
+        Self { speaker, shared, limits: limits.call, retry: Retry::default(), watch: None }
+    }
+
+    /// A client for another server, over the same connections.
+    #[must_use]
+    pub fn speaking_as(&self, name: ServerName, keys: impl IntoIterator<Item = SigningKey>) -> Self {
+        Self { speaker: Arc::new(Speaker { name, keys: keys.into_iter().collect() }), ..self.clone() }
+    }
+
+    /// The same client, whose requests somebody sees.
+    #[must_use]
+    pub fn watched_by(&self, watch: Arc<dyn Watch>) -> Self {
+        Self { watch: Some(watch), ..self.clone() }
     }
 
     /// The same client, with other bounds of calls that have none of their own.
@@ -226,7 +221,7 @@ impl FederationClient {
     /// In whose name requests are sent.
     #[must_use]
     pub fn name(&self) -> &ServerName {
-        &self.inner.name
+        &self.speaker.name
     }
 
     /// Sends a signed request (LM-04 §12.4) within the client's default bounds. `path_and_query` is signed and sent
@@ -358,7 +353,7 @@ impl FederationClient {
 
     fn unstable(&self) -> MutexGuard<'_, HashSet<ServerName>> {
         // The set is whole whenever the lock is free.
-        self.inner.unstable.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.unstable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remember(&self, destination: &ServerName, unstable: bool) {
@@ -382,10 +377,10 @@ impl FederationClient {
         body: &Body<'_>,
     ) -> Result<Response, ClientError> {
         let target = target_of(path_and_query)?;
-        let own = &self.inner.name;
+        let own = &self.speaker.name;
         let message = |sign: &dyn Fn(&SigningKey) -> HeaderValue| {
             let mut headers = HeaderMap::new();
-            for key in &self.inner.keys {
+            for key in &self.speaker.keys {
                 headers.append(AUTHORIZATION, sign(key));
             }
             if body.signed().is_some() {
@@ -403,19 +398,38 @@ impl FederationClient {
         self.exchange(destination, bare, limits).await
     }
 
-    /// Sends a request, on a new connection if one that was there before failed with no answer begun, and reads the
-    /// answer.
+    /// Sends a request, reads the answer, and lets whoever watches see both.
     async fn exchange(
         &self,
         destination: &ServerName,
         message: Message,
         limits: CallLimits,
     ) -> Result<Response, ClientError> {
-        let connection = self.inner.pool.connection(destination, None).await?;
+        let Some(watch) = &self.watch else { return self.send_and_read(destination, message, limits).await };
+        let request = RawRequest {
+            method: message.method.clone(),
+            target: message.target.to_string(),
+            headers: message.headers.clone(),
+            body: message.body.clone(),
+        };
+        // Whoever waits for the answer has its own clock, which may end this before there is one.
+        let seen = watch::Seen::new(&**watch, destination, &request);
+        seen.end(self.send_and_read(destination, message, limits).await)
+    }
+
+    /// Sends a request, on a new connection if one that was there before failed with no answer begun, and reads the
+    /// answer.
+    async fn send_and_read(
+        &self,
+        destination: &ServerName,
+        message: Message,
+        limits: CallLimits,
+    ) -> Result<Response, ClientError> {
+        let connection = self.shared.pool.connection(destination, None).await?;
         let (connection, answer) = match connection.send(message.clone()).await {
             Err(ClientError::Protocol(error)) if connection.reused => {
                 tracing::debug!(%destination, %error, "a connection no longer works; making a new one");
-                let fresh = self.inner.pool.connection(destination, Some(&connection)).await?;
+                let fresh = self.shared.pool.connection(destination, Some(&connection)).await?;
                 let answer = fresh.send(message).await;
                 (fresh, answer)
             }
@@ -427,45 +441,6 @@ impl FederationClient {
 
 fn is_unknown_endpoint(response: &Response) -> bool {
     response.api_error().is_some_and(|error| error.is_unknown_endpoint())
-}
-
-/// A body as it is sent, with what of it is signed.
-struct Body<'a> {
-    bytes: Bytes,
-    content: Content<'a>,
-}
-
-enum Content<'a> {
-    None,
-    Borrowed(&'a Value),
-    Parsed(Value),
-}
-
-impl<'a> Body<'a> {
-    fn new(method: &Method, body: RequestBody<'a>) -> Result<Self, ClientError> {
-        Ok(match body {
-            RequestBody::Empty if matches!(*method, Method::POST | Method::PUT) => Self {
-                bytes: Bytes::from_static(b"{}"),
-                content: Content::Parsed(Value::Object(<_>::default())),
-            },
-            RequestBody::Empty => Self { bytes: Bytes::new(), content: Content::None },
-            RequestBody::Json(value) => {
-                Self { bytes: canonical::to_vec(value).into(), content: Content::Borrowed(value) }
-            }
-            RequestBody::Serialised(bytes) => {
-                let content = Content::Parsed(strict::parse(&bytes).map_err(ClientError::Body)?);
-                Self { bytes, content }
-            }
-        })
-    }
-
-    fn signed(&self) -> Option<&Value> {
-        match &self.content {
-            Content::None => None,
-            Content::Borrowed(value) => Some(value),
-            Content::Parsed(value) => Some(value),
-        }
-    }
 }
 
 /// The request target, if it can be sent byte for byte.

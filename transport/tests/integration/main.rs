@@ -8,6 +8,7 @@
 )]
 
 mod authentication;
+mod calls;
 mod exchange;
 mod lifecycle;
 mod negotiation;
