@@ -34,6 +34,12 @@ impl StagedCommit {
         }
     }
 
+    /// The cipher suite of the room's group.
+    #[must_use]
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
     /// The leaves that are new with this commit: of the devices that come in, and of a committer with a new signature
     /// key.
     pub fn new_leaves(&self) -> impl Iterator<Item = &Member> {
@@ -41,20 +47,38 @@ impl StagedCommit {
         change.added.iter().chain(change.new_signature_key.then_some(&change.committer))
     }
 
-    /// Checks that the new leaves are of the devices they name, as far as these are known (LM-04 §4.1). A hub does that
-    /// before it seals the event. A participant does not: what it knows of devices is not what the hub knew, and both
-    /// have to come to the same group.
+    /// The devices of new leaves of which nothing is known: their users' servers have to be asked before
+    /// [`check_devices`](Self::check_devices).
+    pub fn unknown_devices<'s>(&'s self, devices: &'s Devices) -> impl Iterator<Item = &'s DeviceAddress> {
+        let unknown = self.new_leaves().filter(|leaf| devices.owner(self.suite, leaf) == LeafOwner::Unknown);
+        unknown.map(|leaf| &leaf.address)
+    }
+
+    /// Checks that every new leaf is of the device it names (LM-04 §4.1, reading R39): a hub does that before it seals
+    /// the event. A device of which nothing is known is refused too: its user's server could not be asked.
     ///
     /// # Errors
     /// [`MlsRule::Credential`], with the leaf and what is wrong with it.
     pub fn check_devices(&self, devices: &Devices) -> Result<(), Refusal> {
+        self.refuse(devices, |owner| owner != LeafOwner::Owned)
+    }
+
+    /// As [`check_devices`](Self::check_devices), but devices of which nothing is known are passed by. A participant does
+    /// that with its own users' devices, and notes what it finds; the commit stands, as what it knows is not what the
+    /// hub knew, and both have to come to the same group (reading R40).
+    ///
+    /// # Errors
+    /// [`MlsRule::Credential`], with the leaf and what is wrong with it.
+    pub fn check_known_devices(&self, devices: &Devices) -> Result<(), Refusal> {
+        self.refuse(devices, |owner| !matches!(owner, LeafOwner::Owned | LeafOwner::Unknown))
+    }
+
+    fn refuse(&self, devices: &Devices, refused: impl Fn(LeafOwner) -> bool) -> Result<(), Refusal> {
         for leaf in self.new_leaves() {
-            match devices.owner(self.suite, leaf) {
-                LeafOwner::Owned | LeafOwner::Unknown => {}
-                owner => {
-                    let because = Because::Leaf { device: leaf.address.to_string(), owner };
-                    return Err(Refusal::new(MlsRule::Credential, because));
-                }
+            let owner = devices.owner(self.suite, leaf);
+            if refused(owner) {
+                let because = Because::Leaf { device: leaf.address.to_string(), owner };
+                return Err(Refusal::new(MlsRule::Credential, because));
             }
         }
         Ok(())

@@ -1,10 +1,11 @@
 //! The contents of MLS events and messages (LM-04 §4.3, §4.5).
 
-use mimi_mls::Suite;
+use mimi_mls::{OutboundCommit, OutboundWelcome, Suite};
 use serde_json::{Value, json};
 
+use super::{ApartContent, MessageDigest};
 use crate::base64;
-use crate::id::EventId;
+use crate::id::{EventId, IdError};
 use crate::json::Object;
 
 /// The content of `m.mls.commit` (LM-04 §4.5.1).
@@ -43,6 +44,23 @@ impl CommitContent {
         }
         content
     }
+}
+
+/// The content of the event that brings a commit to the hub: [`CommitContent`], or [`ApartContent`] if the commit is to
+/// stand apart, which the hub is given before.
+///
+/// # Errors
+/// [`IdError`] if the commit before was told to the engine under an id that is none.
+pub fn commit_content(commit: &OutboundCommit) -> Result<Object, IdError> {
+    let prev_commit_event_id = commit.prev_commit_event_id.as_deref().map(EventId::parse).transpose()?;
+    let public_group_state = commit.public_group_state.clone();
+    Ok(if commit.apart {
+        let message = MessageDigest::of(&commit.message);
+        ApartContent { message, public_group_state, prev_commit_event_id }.to_json()
+    } else {
+        let message = commit.message.clone();
+        CommitContent { message, public_group_state, prev_commit_event_id }.to_json()
+    })
 }
 
 /// The content of `m.room.encrypted` as a room event (LM-04 §4.5.2).
@@ -88,6 +106,14 @@ impl EncryptedContent {
 }
 
 impl WelcomeMessage {
+    /// The message for the devices that a commit has added, once it is listed as the event `commit_event_id`. `None` if
+    /// the Welcome is of no known ciphersuite.
+    #[must_use]
+    pub fn of(welcome: &OutboundWelcome, commit_event_id: EventId) -> Option<Self> {
+        let suite = Suite::from_welcome_algorithm(welcome.algorithm)?;
+        Some(Self { suite, welcome: welcome.message.clone(), commit_event_id })
+    }
+
     /// Reads the message.
     ///
     /// # Errors

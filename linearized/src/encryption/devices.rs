@@ -41,7 +41,7 @@ pub enum LeafOwner {
     OtherSuite,
     /// The device's object is not valid.
     Invalid,
-    /// There is no such device any more.
+    /// There is no such device, or not any more.
     Removed,
     /// Nothing is known of the device: its user's server has to be asked.
     Unknown,
@@ -54,7 +54,7 @@ impl fmt::Display for LeafOwner {
             Self::OtherKey => "the device has published another key",
             Self::OtherSuite => "the device does not support the room's algorithm",
             Self::Invalid => "the device's object is not valid",
-            Self::Removed => "there is no such device any more",
+            Self::Removed => "there is no such device",
             Self::Unknown => "nothing is known of the device",
         })
     }
@@ -79,6 +79,17 @@ impl Devices {
         let valid = matches!(known, Known::Valid(_));
         self.set(address.user_id(), address.device_id(), known);
         valid
+    }
+
+    /// Takes in a device whose object was verified before.
+    pub fn learn_verified(&mut self, device: VerifiedDevice) {
+        let (user, id) = (device.address().user_id().to_owned(), device.address().device_id().to_owned());
+        self.set(&user, &id, Known::Valid(Box::new(device)));
+    }
+
+    /// Notes that what a device's server gave as its object is not valid.
+    pub fn learn_invalid(&mut self, address: &DeviceAddress) {
+        self.set(address.user_id(), address.device_id(), Known::Invalid);
     }
 
     /// Notes that a device's server says there is no such device.
@@ -133,16 +144,18 @@ impl Devices {
     /// not know device objects.
     #[must_use]
     pub fn owner(&self, suite: Suite, leaf: &Member) -> LeafOwner {
-        let known =
-            self.known.get(leaf.address.user_id()).and_then(|devices| devices.get(leaf.address.device_id()));
-        match known {
+        self.owner_of_key(suite, &leaf.address, &leaf.signature_key)
+    }
+
+    /// As [`owner`](Self::owner), of a key package that names a device and would be a leaf with this signature key.
+    #[must_use]
+    pub fn owner_of_key(&self, suite: Suite, address: &DeviceAddress, signature_key: &[u8]) -> LeafOwner {
+        match self.known.get(address.user_id()).and_then(|devices| devices.get(address.device_id())) {
             None => LeafOwner::Unknown,
             Some(Known::Invalid) => LeafOwner::Invalid,
             Some(Known::Removed) => LeafOwner::Removed,
             Some(Known::Valid(device)) if !device.supports(suite) => LeafOwner::OtherSuite,
-            Some(Known::Valid(device)) if device.owns_leaf(suite, &leaf.address, &leaf.signature_key) => {
-                LeafOwner::Owned
-            }
+            Some(Known::Valid(device)) if device.owns_leaf(suite, address, signature_key) => LeafOwner::Owned,
             Some(Known::Valid(_)) => LeafOwner::OtherKey,
         }
     }

@@ -9,6 +9,7 @@ mod apart;
 mod commit;
 mod content;
 mod devices;
+mod room_device;
 mod sending;
 mod upkeep;
 
@@ -16,8 +17,9 @@ use mimi_mls::{GroupTracker, Suite};
 
 pub use apart::{Apart, ApartContent, MESSAGE_APART, MessageDigest, Needs};
 pub use commit::StagedCommit;
-pub use content::{CommitContent, EncryptedContent, WelcomeMessage};
+pub use content::{CommitContent, EncryptedContent, WelcomeMessage, commit_content};
 pub use devices::{Devices, LeafOwner};
+pub use room_device::{RoomDevice, Seen, Undecryptable};
 pub use sending::{Clearance, Withheld};
 pub use upkeep::{Barred, BarredMember, RoomView, Turn, Upkeep};
 

@@ -353,17 +353,25 @@ fn a_hub_refuses_leaves_that_are_not_of_the_device_they_name() {
     assert_eq!(staged.change().epoch, 2);
     assert!(staged.new_leaves().map(|leaf| &leaf.address).eq([bob.device().address()]));
     let mut devices = Devices::new();
-    staged.check_devices(&devices).unwrap();
     let address = address(BOB, "B");
+    let because = |owner| Because::Leaf { device: address.to_string(), owner };
+    let refusal = staged.check_devices(&devices).unwrap_err();
+    assert_eq!(refusal.because, because(LeafOwner::Unknown));
+    staged.check_known_devices(&devices).unwrap();
+    assert!(staged.unknown_devices(&devices).eq([&address]));
     let object = |engine: &Engine| engine.device().object().unwrap();
     devices.learn(&address, &object(&bob));
     staged.check_devices(&devices).unwrap();
+    assert_eq!(staged.unknown_devices(&devices).count(), 0);
     devices.learn(&address, &object(&engine(BOB, "B")));
-    let refusal = staged.check_devices(&devices).unwrap_err();
-    assert_eq!(refusal.because, Because::Leaf { device: address.to_string(), owner: LeafOwner::OtherKey });
-    refused_by(Err::<(), _>(refusal), MlsRule::Credential);
+    for check in [StagedCommit::check_devices, StagedCommit::check_known_devices] {
+        let refusal = check(staged, &devices).unwrap_err();
+        assert_eq!(refusal.because, because(LeafOwner::OtherKey));
+        refused_by(Err::<(), _>(refusal), MlsRule::Credential);
+    }
     devices.learn_absent(&address);
     refused_by(staged.check_devices(&devices), MlsRule::Credential);
+    refused_by(staged.check_known_devices(&devices), MlsRule::Credential);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::room::Head;
 use crate::version::RoomVersion;
 
 /// An event that its sender's server vouches for, proposed to the hub.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Proposal {
     pub(super) event: Event,
     pub(super) lpdu_id: Option<EventId>,
@@ -92,7 +92,8 @@ impl Authorised {
     }
 
     /// What it does to the room's MLS group, if it is a commit. The hub looks up the devices of the
-    /// [new leaves](StagedCommit::new_leaves) that it knows, and [checks](StagedCommit::check_devices) them.
+    /// [new leaves](StagedCommit::new_leaves) and [checks](StagedCommit::check_devices) them; where it has to ask other
+    /// servers first, it proposes the event again afterwards (reading R39).
     #[must_use]
     pub fn commit(&self) -> Option<&StagedCommit> {
         self.commit.as_ref()

@@ -58,6 +58,12 @@ impl Step {
     pub fn effect(&self) -> Effect {
         self.effect
     }
+
+    /// What it does to the room's MLS group, if it is a commit that takes effect.
+    #[must_use]
+    pub fn commit(&self) -> Option<&StagedCommit> {
+        self.commit.as_ref()
+    }
 }
 
 /// Events that extend the list from the head they were judged for: the one judged, and before it those that had been

@@ -1,12 +1,12 @@
 //! Random histories of a room: users come and go, devices appear and are deleted, devices see all of it late and in
 //! pieces, commits are lost and raced, and some devices want in that should not be. A real hub, real groups.
 
-use mimi_mls::{Changes, KeyPackage, KeyPackageUse, ListedCommit, OutboundCommit};
+use mimi_mls::{Changes, KeyPackage, KeyPackageUse};
 use proptest::prelude::*;
 
 use super::*;
 use crate::auth::MlsRule;
-use crate::encryption::{CommitContent, EncryptedContent};
+use crate::encryption::{Apart, CommitContent, RoomDevice, Seen, commit_content};
 use crate::event::RoomEvent;
 use crate::id::EventId;
 
@@ -56,7 +56,7 @@ fn op() -> impl Strategy<Value = Op> {
 /// A device, and what it has seen.
 struct Client {
     engine: Engine,
-    view: View,
+    room: RoomDevice,
     devices: Devices,
     seen: usize,
     seen_updates: usize,
@@ -86,16 +86,6 @@ fn listed(event: &RoomEvent) -> (String, CommitContent) {
     (event.id().to_string(), CommitContent::parse(event.event().content()).unwrap())
 }
 
-fn content(commit: &OutboundCommit) -> Value {
-    let prev = commit.prev_commit_event_id.as_deref().map(|id| EventId::parse(id).unwrap());
-    let content = CommitContent {
-        message: commit.message.clone(),
-        public_group_state: commit.public_group_state.clone(),
-        prev_commit_event_id: prev,
-    };
-    Value::Object(content.to_json())
-}
-
 fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
@@ -108,7 +98,7 @@ impl World {
         let clients: Vec<_> = (0..DEVICES)
             .map(|n| Client {
                 engine: Engine::new(device(USERS[n / 2], ["A", "B"][n % 2])),
-                view: View { epoch: 0, ..View::new(&[]) },
+                room: RoomDevice::new(hub.hub.room().id().clone()),
                 devices: Devices::new(),
                 seen: 0,
                 seen_updates: 0,
@@ -149,42 +139,32 @@ impl World {
     }
 
     fn look(&mut self, n: usize, events: usize, updates: usize) {
-        let Self { hub, room, clients, updates: all_updates, read, .. } = self;
-        let Client { engine, view, devices, seen, seen_updates, mail } = &mut clients[n];
+        let Self { hub, room: room_id, clients, updates: all_updates, read, .. } = self;
+        let Client { engine, room, devices, seen, seen_updates, mail } = &mut clients[n];
         for (user, content) in all_updates.iter().skip(*seen_updates).take(updates) {
             devices.update(user, content);
             *seen_updates += 1;
         }
         let me = engine.device().address().clone();
-        for event in hub.list.iter().skip(*seen).take(events) {
-            *seen += 1;
-            match event.event().kind() {
-                kind::MEMBER => {
-                    let membership = Membership::parse(event.event().membership().unwrap()).unwrap();
-                    view.set(event.event().state_key().unwrap(), membership, event.event().sender().as_str());
-                }
-                kind::MLS_COMMIT => {
-                    view.epoch += 1;
-                    follow(engine, room, [&**event]);
-                }
-                "m.room.encrypted" => {
-                    let message = EncryptedContent::parse(event.event().content()).unwrap();
-                    if matches!(
-                        engine.decrypt(room, &message.ciphertext),
-                        Ok(mimi_mls::Decrypted::Message { .. })
-                    ) {
-                        read.push((event.id().clone(), me.clone()));
-                    }
-                }
+        let mut take = |engine: &mut Engine, event: &RoomEvent| {
+            let apart = Apart::default();
+            match room.take(engine, event.id(), event.event().as_object(), &apart, now()).unwrap() {
+                Seen::Message { .. } => read.push((event.id().clone(), me.clone())),
+                Seen::Commit(caught_up) => assert!(caught_up.halt.is_none(), "{:?}", caught_up.halt),
                 _ => {}
             }
+        };
+        for event in hub.list.iter().skip(*seen).take(events) {
+            *seen += 1;
+            take(engine, event);
         }
         // A Welcome is of use as long as the device is not in.
-        if engine.rooms().count() == 0 && engine.pending_commit(room).is_none() && !mail.is_empty() {
-            let (welcome, event) = mail.remove(0);
-            engine.join(&welcome, &event).unwrap();
-            let commits = hub.list.iter().take(*seen).map(|event| &**event);
-            follow(engine, room, commits.filter(|event| event.event().kind() == kind::MLS_COMMIT));
+        if engine.rooms().count() == 0 && engine.pending_commit(room_id).is_none() && !mail.is_empty() {
+            let (welcome, id) = mail.remove(0);
+            engine.join(&welcome, &id).unwrap();
+            for event in hub.list.iter().take(*seen).skip_while(|event| *event.id() != *id) {
+                take(engine, event);
+            }
         }
     }
 
@@ -194,13 +174,13 @@ impl World {
             return;
         }
         if !self.is_in(n) {
-            if client.mail.is_empty() && client.view.membership(&user(Self::user(n))) == Membership::Join {
-                self.join_external(n, client.seen);
+            if client.mail.is_empty() {
+                let Client { engine, room, .. } = &mut self.clients[n];
+                room.join(engine, None).unwrap();
             }
             return;
         }
-        let members = client.engine.members(&self.room).unwrap();
-        let upkeep = Upkeep::look(&client.view, &client.devices, &members).unwrap();
+        let upkeep = client.room.upkeep(&client.engine, &client.devices).unwrap().unwrap();
         let Some(turn) = upkeep.turn(client.engine.device().address()) else { return };
         if turn.place > patience {
             return;
@@ -213,10 +193,9 @@ impl World {
         self.clients[n].engine.commit(&self.room, changes).unwrap();
     }
 
-    /// Joins from the newest state within the first events of the list.
-    fn join_external(&mut self, n: usize, within: usize) {
-        let newest =
-            self.hub.list.iter().take(within).rev().find(|event| event.event().kind() == kind::MLS_COMMIT);
+    /// Joins from the newest state of the list, whether the device should or not.
+    fn join_external(&mut self, n: usize) {
+        let newest = self.hub.list.iter().rev().find(|event| event.event().kind() == kind::MLS_COMMIT);
         let Some(newest) = newest else { return };
         let (event, state) = listed(newest);
         self.clients[n].engine.join_external(&self.room, &state.public_group_state, &event).unwrap();
@@ -224,7 +203,12 @@ impl World {
 
     fn submit(&mut self, n: usize) {
         let Some(commit) = self.clients[n].engine.pending_commit(&self.room).cloned() else { return };
-        match self.hub.event(Self::user(n), kind::MLS_COMMIT, None, content(&commit)) {
+        match self.hub.event(
+            Self::user(n),
+            kind::MLS_COMMIT,
+            None,
+            Value::Object(commit_content(&commit).unwrap()),
+        ) {
             Ok(event) => {
                 let welcome = commit.welcome.into_iter();
                 for (to, message) in
@@ -241,14 +225,14 @@ impl World {
     }
 
     fn say(&mut self, n: usize) {
-        let Client { engine, view, devices, .. } = &mut self.clients[n];
+        let Client { engine, room, devices, .. } = &mut self.clients[n];
         if engine.rooms().count() == 0 {
             return;
         }
-        let Ok(clearance) = Clearance::check(view, devices, engine) else { return };
+        let Ok(clearance) = Clearance::check(room, devices, engine) else { return };
         let message = clearance.encrypt(engine, b"secret").unwrap();
         let readers =
-            view.joined().iter().flat_map(|user| devices.of(user).map(|d| d.address().clone())).collect();
+            room.joined().iter().flat_map(|user| devices.of(user).map(|d| d.address().clone())).collect();
         let content = Value::Object(message.to_json());
         if let Ok(event) = self.hub.event(Self::user(n), "m.room.encrypted", None, content) {
             self.sent.push(Sent { event: event.id().clone(), readers });
@@ -278,7 +262,7 @@ impl World {
             Op::Say { device } => self.say(device),
             Op::Intrude { device } => {
                 if !self.is_in(device) && self.clients[device].engine.pending_commit(&self.room).is_none() {
-                    self.join_external(device, usize::MAX);
+                    self.join_external(device);
                     self.submit(device);
                 }
             }
@@ -336,8 +320,8 @@ impl World {
         }
         // Who could read and should not keeps everybody from sending.
         for &n in &able {
-            let Client { engine, view, devices, .. } = &self.clients[n];
-            let cleared = Clearance::check(view, devices, engine);
+            let Client { engine, room, devices, .. } = &self.clients[n];
+            let cleared = Clearance::check(room, devices, engine);
             assert_eq!(cleared.is_ok(), upkeep.barred.is_empty(), "{cleared:?}");
         }
         // And nobody ever read what was not meant for them, whatever they did to get at it.
@@ -351,24 +335,6 @@ impl World {
             let sent = self.sent.iter().find(|sent| sent.event == *event).unwrap();
             assert!(sent.readers.contains(reader), "{reader} read {event}");
         }
-    }
-}
-
-fn follow<'e>(engine: &mut Engine, room: &str, commits: impl IntoIterator<Item = &'e RoomEvent>) {
-    let commits: Vec<_> = commits.into_iter().map(listed).collect();
-    let commits: Vec<_> = commits
-        .iter()
-        .map(|(event_id, content)| ListedCommit {
-            event_id,
-            message: &content.message,
-            public_group_state: &content.public_group_state,
-            tree: None,
-        })
-        .collect();
-    match engine.catch_up(room, &commits, now()) {
-        Ok(caught_up) => assert!(caught_up.halt.is_none(), "{:?}", caught_up.halt),
-        Err(mimi_mls::Error::Caller(mimi_mls::CallerFault::NoSuchRoom { .. })) => {}
-        Err(error) => panic!("{error}"),
     }
 }
 
