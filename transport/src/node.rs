@@ -8,6 +8,7 @@ use mimi_linearized::version::RoomVersions;
 
 use crate::client::FederationClient;
 use crate::delivery::Delivery;
+use crate::devices::RemoteDevices;
 use crate::edus::{Board, Outbox};
 use crate::keys::RemoteKeys;
 use crate::news::News;
@@ -46,6 +47,8 @@ pub struct Parts {
     pub(crate) board: Board,
     /// Tells whoever waits that something has happened.
     pub(crate) news: News,
+    /// Other servers' users' devices.
+    pub(crate) devices: RemoteDevices,
     /// Transactions being processed.
     pub(crate) transactions: Transactions,
 }
@@ -82,6 +85,7 @@ impl Node {
             outbox: Outbox::default(),
             board: Board::default(),
             news: News::default(),
+            devices: RemoteDevices::default(),
             transactions: Transactions::default(),
         }))
     }

@@ -2,6 +2,8 @@
 //!
 //! What is required of it: `LM-04/12.10.1.1/1` to `LM-04/12.10.1.1/4`.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use http::Method;
 use mimi_linearized::id::{DeviceId, UserId};
@@ -11,9 +13,14 @@ use serde_json::Value;
 use super::openapi::Endpoint;
 use super::shapes::Device;
 use super::{Answer, Authenticated, PathParams, Paths, failed, segment};
+use crate::client::CallLimits;
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::RoomError;
+
+/// How long a server is waited for, as others may be waiting for this one meanwhile, and the size of an answer: a device
+/// object has less than a kilobyte for each of its keys.
+const LIMITS: CallLimits = CallLimits { timeout: Duration::from_secs(10), response_bytes: 64 * 1024 };
 
 /// The paths of a device.
 #[must_use]
@@ -41,7 +48,8 @@ pub async fn handle(
 /// # Errors
 /// [`RoomError`] if the server does not answer with an object.
 pub async fn call(node: &Node, user: &UserId, device: &DeviceId) -> Result<Object, RoomError> {
-    node.client.user_device(user, device).await.map_err(failed(&user.server()))
+    let client = node.client.with_limits(LIMITS);
+    client.user_device(user, device).await.map_err(failed(&user.server()))
 }
 
 /// How the endpoint is described.

@@ -21,6 +21,7 @@ impl Node {
     /// one of the sender's devices is left out. A device whose object does not verify is told as removed: it may not be
     /// in any group (LM-04 §4.1).
     pub(super) async fn receive_update(&self, sender: &UserId, mut content: Object) -> Result<(), RoomError> {
+        self.devices_may_have_changed(sender);
         leave_out_invalid(sender, &mut content);
         let item = update_item(sender, &content);
         let mut users = BTreeSet::new();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mimi_linearized::auth::{Because, Refusal, RoomRule};
+use mimi_linearized::encryption::StagedCommit;
 use mimi_linearized::event::{Pdu, RoomEvent, VerifiedPdu};
 use mimi_linearized::id::{EventId, ServerName};
 use mimi_linearized::json::Object;
@@ -88,6 +89,7 @@ impl Node {
             0 => ExpectedHead::Empty,
             _ => ExpectedHead::Event(extension.after().event_id.clone()),
         };
+        self.note_overlooked(participant.room(), &extension).await?;
         let mut position = 0;
         for step in extension.steps() {
             self.note_repeated_lpdu(participant.room(), step.event()).await?;
@@ -113,6 +115,23 @@ impl Node {
         if let Some(earlier) = self.store.record_of_lpdu(room.id(), &key).await? {
             let refusal = Refusal::new(RoomRule::SealedTwice, Because::Event(earlier.event_id));
             self.keep_evidence(room.id(), event, room.hub(), &refusal).await?;
+        }
+        Ok(())
+    }
+
+    /// Commits that bring in leaves under the names of this server's own users' devices: the hub can ask this server what
+    /// these are. The commits take effect, and are held against the hub (reading R40).
+    async fn note_overlooked(&self, room: &Room, extension: &Extension) -> Result<(), RoomError> {
+        // Who was added before this server came may have had that device then.
+        let follows =
+            |commit: &StagedCommit| room.encryption().tracker().is_some() || commit.change().epoch == 1;
+        for step in extension.steps() {
+            let Some(commit) = step.commit().filter(|commit| follows(commit)) else { continue };
+            if let Some(refusal) = self.overlooked_leaf(commit).await? {
+                let event = step.event();
+                tracing::warn!(room = %room.id(), event = %event.id(), %refusal, "the hub took a commit with a leaf of no device");
+                self.keep_evidence(room.id(), event, room.hub(), &refusal).await?;
+            }
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::hub::{Accepted, Provenance};
 use super::past::{RememberedState, StateAt};
 use super::view::Served;
-use super::{Cell, Role, RoomError, Sent, settle};
+use super::{Cell, Role, RoomError, Sent};
 use crate::api::{make, send_join, send_knock, send_leave};
 use crate::clock;
 use crate::error::ErrCode;
@@ -136,14 +136,10 @@ impl Node {
             return Err(RoomError::Forbidden("the user belongs to another server"));
         }
         let proposal = self.verify_lpdu(lpdu).await?;
-        let mut role = cell.lock().await;
-        let Some(hub) = role.as_mut().and_then(Role::as_hub) else { return Err(RoomError::OutOfStep) };
-        let result = self.accept(hub, proposal, &from).await;
-        let id = match settle(&mut role, result)? {
+        let id = match self.accept_into(&cell, proposal, &from).await? {
             Accepted::Now(event) => event.id().clone(),
             Accepted::Already(id) => id,
         };
-        drop(role);
         Ok((cell, id))
     }
 

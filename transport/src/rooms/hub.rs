@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use mimi_linearized::encryption::Devices;
 use mimi_linearized::event::{Draft, RoomEvent};
 use mimi_linearized::hub::{Hub, Proposal, Sealed};
 use mimi_linearized::id::{EventId, ServerName};
 use mimi_linearized::room::{Effect, Position, Room};
 use mimi_linearized::version::RoomVersion;
+use mimi_mls::DeviceAddress;
 
-use super::RoomError;
+use super::{Cell, Role, RoomError, settle};
+use crate::devices::LeavesOf;
 use crate::node::Node;
 use crate::store::{ExpectedHead, NewRecord};
 
@@ -22,26 +25,61 @@ pub struct Provenance {
 }
 
 impl Node {
-    /// Takes a proposed event through the whole of a hub's path, or finds it there already (reading R14).
-    pub(super) async fn accept(
+    /// Takes a proposed event through the whole of a hub's path into a room, or finds it there already (reading R14).
+    /// While other servers are asked for devices, the room is free.
+    pub(super) async fn accept_into(
+        &self,
+        cell: &Cell,
+        proposal: Proposal,
+        from: &Provenance,
+    ) -> Result<Accepted, RoomError> {
+        let unknown = match self.accept_once(cell, proposal.clone(), from, None).await? {
+            Attempt::Done(accepted) => return Ok(accepted),
+            Attempt::AskFirst(unknown) => unknown,
+        };
+        let asked = self.ask_for_devices(&unknown).await;
+        match self.accept_once(cell, proposal, from, Some(&asked)).await? {
+            Attempt::Done(accepted) => Ok(accepted),
+            // What was asked for is not asked for again.
+            Attempt::AskFirst(_) => Err(RoomError::Busy),
+        }
+    }
+
+    async fn accept_once(
+        &self,
+        cell: &Cell,
+        proposal: Proposal,
+        from: &Provenance,
+        asked: Option<&Devices>,
+    ) -> Result<Attempt, RoomError> {
+        let mut role = cell.lock().await;
+        let Some(hub) = role.as_mut().and_then(Role::as_hub) else { return Err(RoomError::OutOfStep) };
+        let result = self.accept(hub, proposal, from, asked).await;
+        settle(&mut role, result)
+    }
+
+    async fn accept(
         &self,
         hub: &mut Hub,
         proposal: Proposal,
         from: &Provenance,
-    ) -> Result<Accepted, RoomError> {
+        asked: Option<&Devices>,
+    ) -> Result<Attempt, RoomError> {
         if let Some(id) = self.sealed_before(hub, &proposal).await? {
-            return Ok(Accepted::Already(id));
+            return Ok(Attempt::Done(Accepted::Already(id)));
         }
         let version = Arc::clone(hub.room().version());
         let authorised = {
             let apart = self.apart_here(hub.room(), proposal.event()).await?;
             hub.authorise_with(proposal, &apart)?
         };
-        if let Some(commit) = authorised.commit() {
-            self.check_devices(commit).await?;
+        if let Some(commit) = authorised.commit()
+            && let LeavesOf::Unknown(devices) = self.check_leaves(commit, asked).await?
+        {
+            return Ok(Attempt::AskFirst(devices));
         }
         let sealed = authorised.seal(&self.name, &self.key, &version, 0)?;
-        Ok(Accepted::Now(self.append(hub, sealed, from).await?))
+        Ok(Attempt::Done(Accepted::Now(self.append(hub, sealed, from).await?)))
     }
 
     /// The event that was made of a proposed LPDU before, if it comes again.
@@ -80,12 +118,25 @@ impl Node {
         Ok(event)
     }
 
-    /// A local user's event in a room of which this server is the hub.
+    /// A local user's event, which is no commit, in a room of which this server is the hub.
     pub(super) async fn accept_own(&self, hub: &mut Hub, draft: Draft) -> Result<Arc<RoomEvent>, RoomError> {
         let proposal = Proposal::of_own(draft, hub.room().version())?;
-        match self.accept(hub, proposal, &Provenance::default()).await? {
+        match self.accept_plain(hub, proposal, &Provenance::default()).await? {
             Accepted::Now(event) => Ok(event),
             Accepted::Already(_) => Err(RoomError::OutOfStep),
+        }
+    }
+
+    /// As [`Node::accept_into`], for a room that is locked already and an event that is no commit.
+    pub(super) async fn accept_plain(
+        &self,
+        hub: &mut Hub,
+        proposal: Proposal,
+        from: &Provenance,
+    ) -> Result<Accepted, RoomError> {
+        match self.accept(hub, proposal, from, None).await? {
+            Attempt::Done(accepted) => Ok(accepted),
+            Attempt::AskFirst(_) => Err(RoomError::OutOfStep),
         }
     }
 
@@ -121,6 +172,15 @@ impl Node {
         }
         self.keep_tree(room, event.event(), position).await;
     }
+}
+
+/// How far a proposed event got that was not refused.
+#[derive(Debug)]
+enum Attempt {
+    /// To the end.
+    Done(Accepted),
+    /// Not into the list: these devices have to be asked for first.
+    AskFirst(Vec<DeviceAddress>),
 }
 
 /// What became of a proposed event that was not refused.

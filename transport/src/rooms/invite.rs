@@ -111,7 +111,7 @@ impl Node {
                     return Err(RoomError::OutOfStep);
                 };
                 if !self.is_outside(hub.room(), &target) {
-                    let result = self.accept(hub, proposal, &from).await;
+                    let result = self.accept_plain(hub, proposal, &from).await;
                     return match settle(&mut role, result)? {
                         Accepted::Now(event) => Ok(event),
                         Accepted::Already(id) => self.read_event(cell, &mut role, &id).await,

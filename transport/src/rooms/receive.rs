@@ -64,10 +64,7 @@ impl Node {
             Ok(proposal) => proposal,
             Err(error) => return Ok(Received::Dropped(error.to_string())),
         };
-        let mut role = cell.lock().await;
-        let Some(hub) = role.as_mut().and_then(Role::as_hub) else { return Err(RoomError::OutOfStep) };
-        let result = self.accept(hub, proposal, from).await;
-        match settle(&mut role, result) {
+        match self.accept_into(cell, proposal, from).await {
             Ok(_) => Ok(Received::Accepted),
             Err(RoomError::Refused(refusal)) => Ok(Received::Rejected(id, refusal)),
             Err(error) => Err(error),

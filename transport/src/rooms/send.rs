@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use mimi_linearized::auth::Membership;
 use mimi_linearized::event::{Draft, RoomEvent, StrippedEvent, kind};
+use mimi_linearized::hub::Proposal;
 use mimi_linearized::id::{EventId, RoomId, ServerName, UserId};
 use mimi_linearized::json::Object;
 use mimi_linearized::room::Room;
 use serde_json::{Value, json};
 
-use super::{Cell, HandshakeKind, Role, RoomError, settle};
+use super::hub::{Accepted, Provenance};
+use super::{Cell, HandshakeKind, Role, RoomError};
 use crate::clock;
 use crate::node::Node;
 use crate::store::{InboxItem, Outgoing};
@@ -102,12 +104,16 @@ impl Node {
     }
 
     async fn send_draft(&self, cell: &Arc<Cell>, draft: Draft) -> Result<Sent, RoomError> {
-        let mut role = cell.lock().await;
-        match role.as_mut() {
+        let role = cell.lock().await;
+        match role.as_ref() {
             Some(Role::Hub(hub)) => {
-                let result = self.accept_own(hub, draft).await;
-                let event = settle(&mut role, result)?;
-                Ok(Sent::Event(event.id().clone()))
+                let version = Arc::clone(hub.room().version());
+                drop(role);
+                let proposal = Proposal::of_own(draft, &version)?;
+                match self.accept_into(cell, proposal, &Provenance::default()).await? {
+                    Accepted::Now(event) => Ok(Sent::Event(event.id().clone())),
+                    Accepted::Already(_) => Err(RoomError::OutOfStep),
+                }
             }
             Some(Role::Participant(participant)) => {
                 let room = participant.room();
@@ -136,7 +142,11 @@ impl Node {
             return;
         }
         let member = event.event().state_key().and_then(|key| UserId::parse(key).ok());
-        let Some(member) = member.filter(|member| self.is_local(member)) else { return };
+        let Some(member) = member else { return };
+        if !self.is_local(&member) {
+            self.devices_may_have_changed(&member);
+            return;
+        }
         let done = if event.event().membership() == Some(Membership::Invite.as_str()) {
             self.tell_invited(room, event, &member).await
         } else {

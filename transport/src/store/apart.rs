@@ -13,8 +13,8 @@ pub type Sha256 = [u8; 32];
 /// lost a race or never were sent.
 pub const WAITING: usize = 4;
 
-/// How many ratchet trees are kept of a room, the newest ones. Whoever was added further back than that joins from
-/// outside.
+/// How many ratchet trees are kept of a room, the newest ones, beside the first. Whoever was added further back than that
+/// joins from outside. With the first, a server that came later follows the group anew if its snapshot is lost.
 pub const TREES: usize = 16;
 
 /// Commits and trees that stand apart.
@@ -36,7 +36,8 @@ pub trait ApartStore: Send + Sync + 'static {
     /// A commit of the room.
     async fn message(&self, room_id: &RoomId, sha256: &Sha256) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Keeps the ratchet tree after the commit at `position`; of each room the [`TREES`] at the highest positions.
+    /// Keeps the ratchet tree after the commit at `position`; of each room the [`TREES`] at the highest positions, and the
+    /// one at the lowest.
     async fn put_tree(&self, room_id: &RoomId, position: Position, tree: Vec<u8>) -> Result<(), StoreError>;
 
     /// The ratchet tree after the commit at `position`, if it is still kept.

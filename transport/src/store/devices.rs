@@ -31,6 +31,10 @@ pub struct Claimed {
     pub last_resort: bool,
 }
 
+/// Makes what a device's user is told of a claim: the inbox item's JSON, of the device and of how many one-time key
+/// packages are left.
+pub type ClaimNotice = fn(&DeviceId, u64) -> Arc<[u8]>;
+
 /// Something for a local user to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboxItem {
@@ -79,12 +83,15 @@ pub trait DeviceStore: Send + Sync + 'static {
     /// Gives out a key package of a device that has not expired: the oldest one-time one, and the newest one of last
     /// resort only if there is none. A one-time key package is never given out twice, also after a crash. `now` is in
     /// milliseconds since the Unix epoch; a key package has expired once `expires` is reached.
+    ///
+    /// The device's user is told by `notice`: the key package is given out and the notice is in the inbox, or neither.
     async fn claim(
         &self,
         user_id: &UserId,
         device_id: &DeviceId,
         algorithm: &str,
         now: i64,
+        notice: ClaimNotice,
     ) -> Result<Option<Claimed>, StoreError>;
 
     /// Puts items into inboxes, all or none.

@@ -1,6 +1,7 @@
 //! Whole servers talking to each other: joining, speaking, being away, coming back.
 
 mod described;
+mod devices;
 mod ephemeral;
 mod large_rooms;
 mod past_states;

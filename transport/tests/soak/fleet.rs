@@ -95,6 +95,7 @@ impl Place {
             resolve: Vec::new(),
             allow_private: false,
             name_server: None,
+            well_known_port: None,
             delegate_to: None,
         };
         *self.server.lock().await = Some(Server::start(config, tcp, None).await.unwrap());

@@ -82,7 +82,8 @@ impl ApartStore for SqliteStore {
                 execute(
                     connection,
                     "DELETE FROM trees WHERE room = ?1 AND position IN
-                     (SELECT position FROM trees WHERE room = ?1 ORDER BY position DESC LIMIT -1 OFFSET ?2)",
+                     (SELECT position FROM trees WHERE room = ?1 ORDER BY position DESC LIMIT -1 OFFSET ?2)
+                     AND position > (SELECT min(position) FROM trees WHERE room = ?1)",
                     params![room, to_limit(TREES)],
                 )
                 .map(drop)

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use mimi_linearized::id::{DeviceId, UserId};
 use rusqlite::{Connection, params};
 
-use super::super::{Claimed, DeviceStore, InboxItem, NewKeyPackage, StoreError};
+use super::super::{ClaimNotice, Claimed, DeviceStore, InboxItem, NewKeyPackage, StoreError};
 use super::decode::{Undecodable, all, bytes, execute, first, id, integer, number, text};
 use super::{SqliteStore, inbox};
 
@@ -77,6 +77,7 @@ fn claim(
     device_id: &DeviceId,
     algorithm: &str,
     now: i64,
+    notice: ClaimNotice,
 ) -> Result<Option<Claimed>, StoreError> {
     let at =
         |fault: Undecodable| fault.at(format_args!("the key packages of {user_id}'s device {device_id}"));
@@ -90,7 +91,10 @@ fn claim(
         let sql = "UPDATE key_packages SET given = 1, offered = last_resort WHERE key_package = ?1";
         execute(connection, sql, [number_of_it])?;
         let remaining = first(connection, REMAINING, params(), |row| number(row, 0, "count").map_err(at))?;
-        return Ok(Some(Claimed { key, remaining: remaining.unwrap_or(0), last_resort }));
+        let remaining = remaining.unwrap_or(0);
+        let told = InboxItem { user_id: user_id.clone(), bytes: notice(device_id, remaining), once: None };
+        inbox::put(connection, &[told])?;
+        return Ok(Some(Claimed { key, remaining, last_resort }));
     }
     Ok(None)
 }
@@ -147,9 +151,12 @@ impl DeviceStore for SqliteStore {
         device_id: &DeviceId,
         algorithm: &str,
         now: i64,
+        notice: ClaimNotice,
     ) -> Result<Option<Claimed>, StoreError> {
         let (user_id, device_id, algorithm) = (user_id.clone(), device_id.clone(), algorithm.to_owned());
-        self.writer.run(move |connection| claim(connection, &user_id, &device_id, &algorithm, now)).await
+        self.writer
+            .run(move |connection| claim(connection, &user_id, &device_id, &algorithm, now, notice))
+            .await
     }
 
     async fn deliver(&self, items: Vec<InboxItem>) -> Result<(), StoreError> {

@@ -40,7 +40,7 @@ pub(crate) async fn messages_that_are_named_stay<B: Backend>(backend: &B) {
     assert_eq!(store.message(&room("none"), &name(1)).await.unwrap(), None);
 }
 
-pub(crate) async fn the_newest_trees_are_kept<B: Backend>(backend: &B) {
+pub(crate) async fn the_newest_trees_and_the_first_are_kept<B: Backend>(backend: &B) {
     let store = backend.open().await;
     let id = room("r");
     let count = u64::try_from(TREES).unwrap() + 3;
@@ -54,9 +54,10 @@ pub(crate) async fn the_newest_trees_are_kept<B: Backend>(backend: &B) {
     for position in 0..count {
         kept.extend(store.tree(&id, position).await.unwrap().map(|tree| (position, tree)));
     }
-    assert_eq!(kept.len(), TREES);
-    assert_eq!(kept[0], (3, vec![3]));
-    assert_eq!(kept[TREES - 1], (count - 1, vec![77]));
+    assert_eq!(kept.len(), TREES + 1);
+    assert_eq!(kept[0], (0, vec![0]));
+    assert_eq!(kept[1], (3, vec![3]));
+    assert_eq!(kept[TREES], (count - 1, vec![77]));
     assert_eq!(store.tree(&room("s"), 7).await.unwrap(), Some(vec![99]));
     assert_eq!(store.tree(&room("none"), 7).await.unwrap(), None);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::super::{Claimed, DeviceStore, NewKeyPackage, Store};
-use super::{Backend, all_at_once, check_model, device, user};
+use super::{Backend, all_at_once, check_model, claim_notice, device, inbox, user};
 
 const ALGORITHM: &str = "m.mls.v1.key_package";
 const NEVER: i64 = i64::MAX;
@@ -34,7 +34,7 @@ async fn put(store: &dyn Store, key_packages: Vec<NewKeyPackage>) {
 
 /// Claims from Alice's device `d` at time 0.
 async fn claim(store: &dyn Store) -> Option<Claimed> {
-    store.claim(&user("alice"), &device("d"), ALGORITHM, 0).await.unwrap()
+    store.claim(&user("alice"), &device("d"), ALGORITHM, 0, claim_notice).await.unwrap()
 }
 
 async fn remove(store: &dyn Store) -> bool {
@@ -85,11 +85,13 @@ pub(crate) async fn the_oldest_key_package_goes_first<B: Backend>(backend: &B) {
     for (user_id, device_id, algorithm, key) in
         [("alice", "d", "other", "o"), ("alice", "e", ALGORITHM, "z"), ("bob", "d", ALGORITHM, "z")]
     {
-        let claim = async || store.claim(&user(user_id), &device(device_id), algorithm, 0).await.unwrap();
+        let claim = async || {
+            store.claim(&user(user_id), &device(device_id), algorithm, 0, claim_notice).await.unwrap()
+        };
         assert_eq!(claim().await, claimed(key, 0));
         assert_eq!(claim().await, None);
     }
-    assert_eq!(store.claim(&user("carol"), &device("d"), ALGORITHM, 0).await.unwrap(), None);
+    assert_eq!(store.claim(&user("carol"), &device("d"), ALGORITHM, 0, claim_notice).await.unwrap(), None);
 }
 
 pub(crate) async fn the_last_resort_comes_last_and_stays<B: Backend>(backend: &B) {
@@ -111,7 +113,7 @@ pub(crate) async fn the_newest_last_resort_is_used<B: Backend>(backend: &B) {
     assert_eq!(claim(&store).await, claimed_last("old"));
     put(&store, vec![NewKeyPackage { expires: 10, ..last_resort("new") }]).await;
     assert_eq!(claim(&store).await, claimed_last("new"));
-    let later = store.claim(&user("alice"), &device("d"), ALGORITHM, 10).await.unwrap();
+    let later = store.claim(&user("alice"), &device("d"), ALGORITHM, 10, claim_notice).await.unwrap();
     assert_eq!(later, claimed_last("old"), "the new one has expired");
 }
 
@@ -126,7 +128,8 @@ pub(crate) async fn expired_key_packages_are_never_given<B: Backend>(backend: &B
         until(102, last_resort("l")),
     ];
     put(&store, packages).await;
-    let claim = async |now| store.claim(&user("alice"), &device("d"), ALGORITHM, now).await.unwrap();
+    let claim =
+        async |now| store.claim(&user("alice"), &device("d"), ALGORITHM, now, claim_notice).await.unwrap();
     assert_eq!(claim(100).await, claimed("b", 1), "only what has not expired is left");
     assert_eq!(claim(103).await, None);
     assert_eq!(claim(102).await, claimed("d", 0));
@@ -165,7 +168,7 @@ pub(crate) async fn uploading_again_revives_nothing<B: Backend>(backend: &B) {
     put(&store, packages().into_iter().chain(disguised).chain([package("l")]).collect()).await;
     put(&store, vec![NewKeyPackage { expires: 5, algorithm: "other".to_owned(), ..package("a") }]).await;
     assert_eq!(claim(&store).await, claimed_last("l"));
-    assert_eq!(store.claim(&user("alice"), &device("d"), "other", 0).await.unwrap(), None);
+    assert_eq!(store.claim(&user("alice"), &device("d"), "other", 0, claim_notice).await.unwrap(), None);
 }
 
 pub(crate) async fn removing_a_device_takes_what_it_offers<B: Backend>(backend: &B) {
@@ -179,7 +182,7 @@ pub(crate) async fn removing_a_device_takes_what_it_offers<B: Backend>(backend: 
     // It was never given out.
     put(&store, vec![package("a")]).await;
     assert_eq!(claim(&store).await, claimed("a", 0));
-    let untouched = store.claim(&user("alice"), &device("e"), ALGORITHM, 0).await.unwrap();
+    let untouched = store.claim(&user("alice"), &device("e"), ALGORITHM, 0, claim_notice).await.unwrap();
     assert_eq!(untouched, claimed("e", 0));
 }
 
@@ -201,6 +204,23 @@ pub(crate) async fn a_removed_device_revives_nothing<B: Backend>(backend: &B) {
     assert_eq!(claim(&store).await, None);
     put(&store, vec![last_resort("l")]).await;
     assert_eq!(claim(&store).await, claimed_last("l"), "one of last resort may be given again");
+}
+
+pub(crate) async fn a_claim_and_its_notice_go_together<B: Backend>(backend: &B) {
+    let store = backend.open().await;
+    put(&store, vec![package("a"), package("b"), last_resort("l")]).await;
+    store.put_device(&user("bob"), &device("d"), Vec::new(), Vec::new()).await.unwrap();
+    for _ in 0..3 {
+        assert!(claim(&store).await.is_some());
+    }
+    // Where nothing is given out, nobody is told.
+    assert_eq!(store.claim(&user("bob"), &device("d"), ALGORITHM, 0, claim_notice).await.unwrap(), None);
+    drop(store);
+    let store = backend.open().await;
+    let told = inbox(&store, &user("alice")).await;
+    let expected = [1, 0, 0].map(|remaining| claim_notice(&device("d"), remaining));
+    assert!(told.into_iter().map(|(_, bytes)| bytes).eq(expected));
+    assert!(inbox(&store, &user("bob")).await.is_empty());
 }
 
 #[derive(Debug, Clone)]
@@ -271,6 +291,7 @@ pub(crate) async fn key_packages_follow_a_model<B: Backend>(_: &B) {
         let mut store = Some(backend.open().await);
         let mut model = Model::default();
         let mut once = BTreeSet::new();
+        let mut notices = Vec::new();
         for step in steps {
             let open = store.as_ref().unwrap();
             match step {
@@ -286,8 +307,10 @@ pub(crate) async fn key_packages_follow_a_model<B: Backend>(_: &B) {
                     }
                 }
                 Step::Claim { now } => {
-                    let given = open.claim(&user("alice"), &device("d"), ALGORITHM, now).await.unwrap();
+                    let given =
+                        open.claim(&user("alice"), &device("d"), ALGORITHM, now, claim_notice).await.unwrap();
                     prop_assert_eq!(&given, &model.claim(now));
+                    notices.extend(given.iter().map(|given| claim_notice(&device("d"), given.remaining)));
                     if let Some(Claimed { key, last_resort: false, .. }) = given {
                         prop_assert!(once.insert(key), "given out twice");
                     }
@@ -302,6 +325,8 @@ pub(crate) async fn key_packages_follow_a_model<B: Backend>(_: &B) {
                 }
             }
         }
+        let told = inbox(store.as_ref().unwrap(), &user("alice")).await;
+        prop_assert_eq!(told.into_iter().map(|(_, bytes)| bytes).collect::<Vec<_>>(), notices);
         Ok(())
     });
 }

@@ -49,7 +49,7 @@ macro_rules! store_suite {
                 events_are_read_back_from_where_they_are, rooms_have_a_list_or_a_snapshot,
                 the_group_that_went_furthest_is_kept, evidence_is_kept_once_and_in_order, invites_are_replaced,
                 rooms_survive_reopening;
-            apart: messages_that_are_named_stay, the_newest_trees_are_kept;
+            apart: messages_that_are_named_stay, the_newest_trees_and_the_first_are_kept;
             transactions: the_first_answer_stays, answers_belong_to_one_transaction, old_answers_are_forgotten;
             delivery: cursors_start_where_they_are_wanted, a_refused_append_makes_no_cursor,
                 arriving_moves_cursors_and_never_back, a_cursor_stops_at_the_end, flights_are_kept_until_they_arrive,
@@ -60,7 +60,7 @@ macro_rules! store_suite {
                 the_last_resort_comes_last_and_stays, the_newest_last_resort_is_used,
                 expired_key_packages_are_never_given, each_key_package_goes_to_one_claim,
                 uploading_again_revives_nothing, removing_a_device_takes_what_it_offers,
-                a_removed_device_revives_nothing, key_packages_follow_a_model;
+                a_removed_device_revives_nothing, a_claim_and_its_notice_go_together, key_packages_follow_a_model;
             inboxes: items_have_places_from_zero, a_mark_is_delivered_once, concurrent_deliveries_leave_no_gap;
             keys: responses_are_replaced_by_key_set;
         }
@@ -140,6 +140,11 @@ pub(crate) fn head_moved(result: &Result<u64, AppendError>) -> bool {
 
 pub(crate) fn notice(user_id: &UserId, text: &str, once: Option<&str>) -> InboxItem {
     InboxItem { user_id: user_id.clone(), bytes: json(text), once: once.map(ToOwned::to_owned) }
+}
+
+/// A notice of a claim, as the suite has it.
+pub(crate) fn claim_notice(device_id: &DeviceId, remaining: u64) -> Arc<[u8]> {
+    json(&format!("{device_id} {remaining}"))
 }
 
 /// The items of an inbox with their places.

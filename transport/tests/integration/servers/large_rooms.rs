@@ -6,15 +6,12 @@ use mimi_mls::{
     Carriage, Changes, Device, Engine, KeyPackage, KeyPackageUse, OutboundCommit, Placement, Suite,
 };
 use mimi_transport::api::{commit_message, commit_tree, upload_commit};
+use mimi_transport::devices::NewDevice;
 use mimi_transport::rooms::RoomError;
 
 use super::*;
 
 pub(super) const APART: Carriage = Carriage { tree: Placement::Apart, message: Placement::Apart };
-
-pub(super) fn engine(user: &UserId, device: &str) -> Engine {
-    Engine::new(Device::generate(user.as_str(), device, Suite::MANDATORY).unwrap())
-}
 
 pub(super) fn key_package(engine: &Engine) -> KeyPackage {
     KeyPackage::generate(engine.device(), KeyPackageUse::OneTime).unwrap()
@@ -37,6 +34,28 @@ fn content(commit: &OutboundCommit) -> Object {
 }
 
 impl Place {
+    /// Loses the snapshots of MLS groups while the server is away.
+    fn lose_groups(&self) {
+        let database = rusqlite::Connection::open(self.data.path().join("store.sqlite3")).unwrap();
+        assert_eq!(database.execute("DELETE FROM mls_groups", []).unwrap(), 1);
+    }
+
+    /// A local user's device, which is published.
+    pub(super) async fn engine(&self, user: &str, id: &str) -> Engine {
+        let device = self.unpublished(user, id);
+        self.publish(&device).await;
+        Engine::new(device)
+    }
+
+    pub(super) fn unpublished(&self, user: &str, id: &str) -> Device {
+        Device::generate(self.user(user).as_str(), id, Suite::MANDATORY).unwrap()
+    }
+
+    pub(super) async fn publish(&self, device: &Device) {
+        let device = device.object().unwrap().into_value();
+        self.node().publish_device(NewDevice { device, key_packages: Vec::new() }).await.unwrap();
+    }
+
     pub(super) async fn create_encrypted(&self) -> RoomId {
         let room = NewRoom {
             creator: self.user("alice"),
@@ -52,7 +71,7 @@ impl Place {
         self.node().create_room(room).await.unwrap()
     }
 
-    async fn send_commit(
+    pub(super) async fn send_commit(
         &self,
         room: &RoomId,
         user: &str,
@@ -90,7 +109,7 @@ async fn commits_and_trees_apart_reach_everybody() {
     let (mut hub, mut b) = (world.server().await, world.server().await);
     let room = hub.create_encrypted().await;
     b.join(&room, "bob", &hub).await;
-    let mut alice = engine(&hub.user("alice"), "A");
+    let mut alice = hub.engine("alice", "A").await;
     alice.create(room.as_str()).unwrap();
     let first = alice.commit(room.as_str(), update(Carriage::default())).unwrap();
     hub.commit(&room, "alice", &first).await;
@@ -98,7 +117,7 @@ async fn commits_and_trees_apart_reach_everybody() {
     alice.accepted(room.as_str(), id.as_str()).unwrap();
 
     // The hub's own user's commit: the participant fetches it.
-    let mut bob = engine(&b.user("bob"), "B");
+    let mut bob = b.engine("bob", "B").await;
     let changes = Changes { add: vec![key_package(&bob)], carriage: APART, ..Changes::default() };
     let second = alice.commit(room.as_str(), changes).unwrap();
     hub.commit(&room, "alice", &second).await;
@@ -117,13 +136,13 @@ async fn commits_and_trees_apart_reach_everybody() {
     alice.receive_commit(room.as_str(), &third.message, third_id.as_str()).unwrap();
 
     // A server that comes now starts with the tree of the next commit.
-    let c = world.server().await;
+    let mut c = world.server().await;
     c.join(&room, "carol", &hub).await;
     let fourth = alice.commit(room.as_str(), update(APART)).unwrap();
     hub.commit(&room, "alice", &fourth).await;
     let fourth_id = c.until_epoch(&room, 4).await;
     alice.accepted(room.as_str(), fourth_id.as_str()).unwrap();
-    let mut carol = engine(&c.user("carol"), "C");
+    let mut carol = c.engine("carol", "C").await;
     let tree = c.node().serve_tree(&fourth_id, None).await.unwrap().unwrap();
     let join = carol
         .join_external_with_tree(
@@ -138,20 +157,37 @@ async fn commits_and_trees_apart_reach_everybody() {
     let fifth_id = hub.until_epoch(&room, 5).await;
     carol.accepted(room.as_str(), fifth_id.as_str()).unwrap();
 
-    // The commits and the last trees are there still when servers come back.
-    b.until_epoch(&room, 5).await;
-    for place in [&mut hub, &mut b] {
-        place.go_away().await;
-        world.come_back(place).await;
+    // The commits and the last trees are there still when servers come back, and the group is followed anew where its
+    // snapshot was lost: through the commits that stand apart, and from the tree of the first commit seen.
+    for place in [&b, &c] {
+        place.until_epoch(&room, 5).await;
+    }
+    for lost in [false, true] {
+        for place in [&mut hub, &mut b, &mut c] {
+            place.go_away().await;
+            if lost {
+                place.lose_groups();
+            }
+            world.come_back(place).await;
+        }
+        for place in [&hub, &b, &c] {
+            assert_eq!(place.until_epoch(&room, 5).await, fifth_id);
+        }
     }
     for place in [&hub, &b] {
-        assert_eq!(place.until_epoch(&room, 5).await, fifth_id);
         assert_eq!(place.node().serve_commit(&third_id, None).await.unwrap().as_ref(), Some(&third.message));
         assert_eq!(place.node().serve_tree(&fourth_id, None).await.unwrap().as_ref(), Some(&tree));
     }
     alice.receive_commit(room.as_str(), &join.message, fifth_id.as_str()).unwrap();
     let sent = alice.encrypt(room.as_str(), b"hello").unwrap();
     assert!(carol.decrypt(room.as_str(), &sent.ciphertext).is_ok());
+    // The groups that were made anew are the group: they follow it.
+    let sixth = alice.commit(room.as_str(), update(APART)).unwrap();
+    hub.commit(&room, "alice", &sixth).await;
+    let sixth_id = hub.until_epoch(&room, 6).await;
+    for place in [&b, &c] {
+        assert_eq!(place.until_epoch(&room, 6).await, sixth_id);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,7 +196,7 @@ async fn only_the_rooms_servers_are_answered() {
     let (hub, b, c) = (world.server().await, world.server().await, world.server().await);
     let room = hub.create_encrypted().await;
     b.join(&room, "bob", &hub).await;
-    let mut bob = engine(&b.user("bob"), "B");
+    let mut bob = b.engine("bob", "B").await;
     bob.create(room.as_str()).unwrap();
     let first = bob.commit(room.as_str(), update(APART)).unwrap();
 

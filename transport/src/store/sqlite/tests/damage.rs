@@ -3,7 +3,7 @@
 use mimi_linearized::room::Place;
 use proptest::prelude::*;
 
-use super::super::super::suite::check_model;
+use super::super::super::suite::{check_model, claim_notice, inbox};
 use super::super::super::{
     Evidence, FlightRange, InviteRecord, NewKeyPackage, NewRecord, SnapshotEvent, StoredAnswer, StoredKeys,
     StoredSnapshot,
@@ -115,8 +115,8 @@ async fn use_everything(store: &SqliteStore) -> Vec<(&'static str, StoreError)> 
         ("forget_answers", store.forget_answers(10).await.err()),
         ("enqueue", store.enqueue(&x, edu()).await.err()),
         ("arrive", store.arrive(&x, &flight(), vec![notice(&alice, "c", Some("m"))]).await.err()),
-        ("claim", store.claim(&alice, &d, ALGORITHM, 0).await.err()),
-        ("claim", store.claim(&alice, &d, ALGORITHM, 0).await.err()),
+        ("claim", store.claim(&alice, &d, ALGORITHM, 0, claim_notice).await.err()),
+        ("claim", store.claim(&alice, &d, ALGORITHM, 0, claim_notice).await.err()),
         ("put_device", store.put_device(&alice, &d, Vec::new(), vec![package("n", false)]).await.err()),
         ("remove_device", store.remove_device(&alice, &d).await.err()),
         ("deliver", store.deliver(vec![notice(&alice, "d", None)]).await.err()),
@@ -274,9 +274,30 @@ async fn a_key_package_that_cannot_be_read_is_not_used_up() {
     files.raw().execute("UPDATE key_packages SET key = CAST(x'ff' AS TEXT) WHERE key = 'k'", []).unwrap();
     let store = files.open().await;
     for _ in 0..2 {
-        let claim = store.claim(&user("alice"), &device("d"), ALGORITHM, 0).await;
+        let claim = store.claim(&user("alice"), &device("d"), ALGORITHM, 0, claim_notice).await;
         assert!(matches!(claim, Err(StoreError::Malformed { what: "key package", .. })));
     }
+}
+
+#[tokio::test]
+async fn a_key_package_whose_notice_cannot_be_written_is_not_used_up() {
+    let files = filled().await;
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON inbox BEGIN SELECT RAISE(ABORT, 'full'); END";
+    files.raw().execute_batch(refuse).unwrap();
+    let claim = async |store: &SqliteStore| {
+        store.claim(&user("alice"), &device("d"), ALGORITHM, 0, claim_notice).await
+    };
+    let store = files.open().await;
+    let before = inbox(&store, &user("alice")).await;
+    for _ in 0..2 {
+        assert!(claim(&store).await.is_err());
+    }
+    drop(store);
+    files.raw().execute_batch("DROP TRIGGER refuse").unwrap();
+    let store = files.open().await;
+    assert_eq!(inbox(&store, &user("alice")).await, before);
+    assert_eq!(claim(&store).await.unwrap().unwrap().key, "k");
+    assert_eq!(inbox(&store, &user("alice")).await.len(), before.len() + 1);
 }
 
 /// Whether somewhere below an error there was a panic.

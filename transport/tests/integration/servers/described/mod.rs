@@ -19,7 +19,7 @@ use mimi_transport::edus::ToDevice;
 
 use self::description::Description;
 use self::recorder::{Recorded, Recorder};
-use super::large_rooms::{APART, engine, key_package, update};
+use super::large_rooms::{APART, key_package, update};
 use super::*;
 
 impl World {
@@ -140,9 +140,8 @@ impl Three {
     async fn devices(&self) {
         let Self { hub, b, .. } = self;
         let (alice, bob) = (hub.user("alice"), b.user("bob"));
-        let device = engine(&alice, "A");
-        b.publish(&engine(&bob, "B")).await;
-        hub.publish(&device).await;
+        hub.publish_with_key("alice", "A").await;
+        b.publish_with_key("bob", "B").await;
         let id = DeviceId::parse("A").unwrap();
         assert!(b.node().device(&alice, &id).await.unwrap().is_some());
         let wanted = json!({(alice.as_str()): {"A": Suite::MANDATORY.key_package_algorithm()}});
@@ -171,13 +170,13 @@ impl Three {
         let Self { hub, b, c, .. } = self;
         let room = hub.create_encrypted().await;
         b.join(&room, "bob", hub).await;
-        let mut bob = engine(&b.user("bob"), "B");
+        let mut bob = b.engine("bob", "C").await;
         bob.create(room.as_str()).unwrap();
         let first = bob.commit(room.as_str(), update(APART)).unwrap();
         b.commit(&room, "bob", &first).await;
         let id = b.until_epoch(&room, 1).await;
         bob.accepted(room.as_str(), id.as_str()).unwrap();
-        let add = vec![key_package(&engine(&hub.user("alice"), "A"))];
+        let add = vec![key_package(&hub.engine("alice", "C").await)];
         let second =
             bob.commit(room.as_str(), Changes { add, carriage: APART, ..Changes::default() }).unwrap();
         let upload = format!("{}/upload/{}", api::LARGE_ROOMS_PREFIX, segment(room.as_str()));
@@ -242,9 +241,10 @@ impl Place {
         draft.into_lpdu(hub, &self.node().key, self.node().versions.default_version()).unwrap()
     }
 
-    async fn publish(&self, engine: &Engine) {
+    async fn publish_with_key(&self, user: &str, id: &str) {
+        let engine = Engine::new(self.unpublished(user, id));
         let device = engine.device().object().unwrap().into_value();
-        let key = OfferedKey { key: base64::encode(key_package(engine).message()), last_resort: false };
+        let key = OfferedKey { key: base64::encode(key_package(&engine).message()), last_resort: false };
         self.node().publish_device(NewDevice { device, key_packages: vec![key] }).await.unwrap();
     }
 }
