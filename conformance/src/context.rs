@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mimi_linearized::id::{RoomId, ServerName, UserId};
+use mimi_mls::Suite;
 use mimi_mls_foreign::Stack;
 use mimi_transport::client::{ClientError, Response};
 use mimi_transport::tls::{ClientOffer, ServerCertificate};
@@ -17,6 +18,7 @@ use crate::evidence::Recorder;
 use crate::mls::{Devices, MlsDevice};
 use crate::network::Network;
 use crate::peer::Peer;
+use crate::published::Published;
 use crate::target::{Control, Room, Target};
 use crate::wire::{self, Ask, Reply};
 
@@ -37,6 +39,8 @@ pub(crate) struct Context {
     pub(crate) recorder: Recorder,
     /// Where the case's devices come from.
     devices: Arc<Devices>,
+    /// What the suite's servers publish of them.
+    published: Arc<Published>,
     /// The server that is driven: the target, unless the case looks at another one.
     driven: Target,
 }
@@ -46,18 +50,32 @@ impl Context {
     pub(crate) fn new(environment: Arc<Environment>, stacks: Vec<Stack>) -> Self {
         let driven = environment.target.clone();
         let devices = Arc::new(Devices::new(stacks));
-        Self { environment, recorder: Recorder::default(), devices, driven }
+        let published = Arc::default();
+        Self { environment, recorder: Recorder::default(), devices, published, driven }
     }
 
     /// The same case's view of another server that is driven like the target.
     pub(crate) fn at(&self, server: &Target) -> Self {
         let (environment, recorder) = (Arc::clone(&self.environment), self.recorder.clone());
-        Self { environment, recorder, devices: Arc::clone(&self.devices), driven: server.clone() }
+        let (devices, published) = (Arc::clone(&self.devices), Arc::clone(&self.published));
+        Self { environment, recorder, devices, published, driven: server.clone() }
     }
 
-    /// A new device of a user, with its MLS keys.
+    /// A new device of a user, with its MLS keys, which its server publishes if it is one of the suite.
     pub(crate) fn device(&self, user: &UserId, id: &str) -> Result<MlsDevice, Finding> {
-        self.devices.device(user, id)
+        self.device_of(user, id, Suite::MANDATORY)
+    }
+
+    /// As [`Self::device`], for rooms of this suite.
+    pub(crate) fn device_of(&self, user: &UserId, id: &str, suite: Suite) -> Result<MlsDevice, Finding> {
+        let device = self.devices.device(user, id, suite)?;
+        self.published.publish(user.as_str(), id, device.object()?);
+        Ok(device)
+    }
+
+    /// What the suite's servers publish of their users' devices.
+    pub(crate) fn published(&self) -> &Published {
+        &self.published
     }
 
     /// The MLS implementations of the devices that the case has made, in that order.
@@ -78,12 +96,12 @@ impl Context {
 
     /// Starts a server of the suite.
     pub(crate) async fn peer(&self) -> Result<Peer, Finding> {
-        Peer::start(&self.environment, &self.recorder).await
+        Peer::start(&self.environment, &self.recorder, &self.published).await
     }
 
     /// Starts a server of the suite with a certificate of its own.
     pub(crate) async fn peer_with(&self, certificate: &ServerCertificate) -> Result<Peer, Finding> {
-        Peer::start_with(&self.environment, &self.recorder, certificate).await
+        Peer::start_with(&self.environment, &self.recorder, &self.published, certificate).await
     }
 
     /// Starts a server of the suite with a name that is the suite's own, where the listener is.
@@ -94,7 +112,7 @@ impl Context {
         certificate: &ServerCertificate,
     ) -> Result<Peer, Finding> {
         let name = ServerName::parse(name).map_err(|error| Finding::Suite(error.to_string()))?;
-        Peer::start_as(&self.environment, &self.recorder, name, listener, certificate)
+        Peer::start_as(&self.environment, &self.recorder, &self.published, name, listener, certificate)
     }
 
     /// The names that are the suite's to give out. A case that uses them says so in its needs.

@@ -16,6 +16,7 @@ mod output;
 mod peer;
 mod preflight;
 mod printable;
+mod published;
 mod report;
 mod runner;
 mod target;

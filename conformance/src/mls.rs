@@ -76,12 +76,13 @@ impl Devices {
         Self { order, made: Mutex::default() }
     }
 
-    /// A new device.
-    pub(crate) fn device(&self, user: &UserId, id: &str) -> Result<MlsDevice, Finding> {
+    /// A new device for rooms of a suite: of the stack whose turn it is, or the next one that has the suite.
+    pub(crate) fn device(&self, user: &UserId, id: &str, suite: Suite) -> Result<MlsDevice, Finding> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = self.order.iter().cycle().nth(made.len()).copied();
-        let stack = turn.ok_or_else(|| broken("there is no stack to take devices of"))?;
-        let client = stack.device(user.as_str(), id, Suite::MANDATORY).map_err(broken)?;
+        let turns = self.order.iter().cycle().skip(made.len()).take(self.order.len());
+        let stack = turns.chain(Stack::ALL).copied().find(|stack| stack.has(suite));
+        let stack = stack.ok_or_else(|| broken("there is no stack to take devices of"))?;
+        let client = stack.device(user.as_str(), id, suite).map_err(broken)?;
         made.push(stack);
         Ok(MlsDevice { user: user.clone(), id: id.to_owned(), client: Mutex::new(client) })
     }
@@ -270,8 +271,9 @@ pub(crate) fn commit_content(commit: &OutboundCommit) -> Value {
 pub(crate) fn welcome_message(commit: &OutboundCommit, event: &str) -> Result<Value, Finding> {
     let welcome =
         commit.welcome.as_ref().ok_or_else(|| broken("a commit that adds nobody has no Welcome"))?;
+    let suite = Suite::from_welcome_algorithm(welcome.algorithm);
     let message = WelcomeMessage {
-        suite: Suite::MANDATORY,
+        suite: suite.ok_or_else(|| broken("a Welcome is of no known suite"))?,
         welcome: welcome.message.clone(),
         commit_event_id: EventId::parse(event).map_err(broken)?,
     };

@@ -22,7 +22,8 @@ pub(crate) async fn check(environment: &Arc<Environment>) -> Result<(), String> 
         )
     })?;
     let recorder = Recorder::default();
-    let peer = Peer::start(environment, &recorder).await.map_err(|error| error.to_string())?;
+    let peer =
+        Peer::start(environment, &recorder, &Arc::default()).await.map_err(|error| error.to_string())?;
     // An endpoint that has a final path only, so that there is nothing to find out about it first.
     let path = "/_matrix/federation/v1/state/%21none?event_id=%24none";
     let reply = peer.request(Method::GET, path, None).await.map_err(|error| error.to_string())?;

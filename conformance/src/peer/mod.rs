@@ -37,6 +37,7 @@ pub(crate) use serve::{RawResponse, Response};
 use crate::case::Finding;
 use crate::environment::Environment;
 use crate::evidence::Recorder;
+use crate::published::Published;
 use crate::wire::{self, Ask, Reply};
 use gate::Gates;
 use inbound::Log;
@@ -75,6 +76,8 @@ struct Inner {
     key: SigningKey,
     environment: Arc<Environment>,
     recorder: Recorder,
+    /// Its users' devices, among others.
+    published: Arc<Published>,
     log: Log,
     behaviour: Behaviour,
     /// When it was started, in milliseconds since the Unix epoch: what sets its transactions and rooms apart from those
@@ -107,24 +110,30 @@ pub(crate) struct Joined {
 
 impl Peer {
     /// Starts a peer under a new name.
-    pub(crate) async fn start(environment: &Arc<Environment>, recorder: &Recorder) -> Result<Self, Finding> {
-        Self::start_with(environment, recorder, environment.setup.certificate()).await
+    pub(crate) async fn start(
+        environment: &Arc<Environment>,
+        recorder: &Recorder,
+        published: &Arc<Published>,
+    ) -> Result<Self, Finding> {
+        Self::start_with(environment, recorder, published, environment.setup.certificate()).await
     }
 
     /// Starts a peer under a new name, with a certificate of its own.
     pub(crate) async fn start_with(
         environment: &Arc<Environment>,
         recorder: &Recorder,
+        published: &Arc<Published>,
         certificate: &ServerCertificate,
     ) -> Result<Self, Finding> {
         let (name, tcp) = environment.ports.take().await.map_err(|error| broken(&error))?;
-        Self::start_as(environment, recorder, name, tcp, certificate)
+        Self::start_as(environment, recorder, published, name, tcp, certificate)
     }
 
     /// Starts a peer under any name, at a listener that is found under it.
     pub(crate) fn start_as(
         environment: &Arc<Environment>,
         recorder: &Recorder,
+        published: &Arc<Published>,
         name: ServerName,
         tcp: TcpListener,
         certificate: &ServerCertificate,
@@ -137,6 +146,7 @@ impl Peer {
             key: key.clone(),
             environment: Arc::clone(environment),
             recorder: recorder.clone(),
+            published: Arc::clone(published),
             log: Log::default(),
             behaviour: Behaviour::new(Value::Object(keys.as_object().clone())),
             started: clock::now_ms(),

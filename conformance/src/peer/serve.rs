@@ -305,12 +305,13 @@ impl Inner {
     }
 
     fn find_device(&self, user: &str, device: &str) -> Response {
-        let settings = self.behaviour.settings();
-        let offered = settings.devices.get(&(user.to_owned(), device.to_owned()));
-        offered.map_or_else(
-            || Response::error(404, "M_NOT_FOUND"),
-            |offered| Response::ok(offered.object.clone()),
-        )
+        let own = UserId::parse(user).is_ok_and(|user| user.server() == self.name);
+        let offered = {
+            let settings = self.behaviour.settings();
+            settings.devices.get(&(user.to_owned(), device.to_owned())).map(|offered| offered.object.clone())
+        };
+        let object = offered.or_else(|| self.published.of(user, device).filter(|_| own));
+        object.map_or_else(|| Response::error(404, "M_NOT_FOUND"), Response::ok)
     }
 
     fn claim(&self, inbound: &Inbound) -> Response {

@@ -11,7 +11,7 @@ use crate::cases::steps::device_objects::{device_object, device_object_without};
 use crate::cases::steps::text;
 use crate::context::Context;
 use crate::mls::{KEY_PACKAGES, MlsDevice};
-use crate::peer::Peer;
+use crate::peer::{Inbound, Peer};
 use crate::target::segment;
 
 pub(super) const CASES: &[Case] = &[
@@ -476,7 +476,8 @@ async fn claims_at_the_owner(ctx: &Context) -> Result<(), Finding> {
         .pointer("/one_time_keys")
         .and_then(|keys| keys.get(bob.as_str())?.get("BOB")?.get(KEY_PACKAGES));
     check!(key == Some(&json!(package)), "the key package arrived as {key:?}");
-    let asked = peer.requests().into_iter().find(|request| request.is("user"));
+    let is_claim = |request: &Inbound| request.is("user") && request.method == Method::POST;
+    let asked = peer.requests().into_iter().find(is_claim);
     let asked = asked.ok_or_else(|| fault("the owner's server was not asked"))?;
     check!(asked.body == json!({"one_time_keys": wanted}), "the claim is {}", asked.body);
     // Nothing is left: an empty answer is an answer.

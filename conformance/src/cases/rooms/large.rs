@@ -44,8 +44,11 @@ fn broken(error: impl std::fmt::Display) -> Finding {
     Finding::Suite(format!("MLS on the suite's side: {error}"))
 }
 
-fn engine(user: &UserId, device: &str) -> Result<Engine, Finding> {
-    Ok(Engine::new(Device::generate(user.as_str(), device, Suite::MANDATORY).map_err(broken)?))
+/// A device, which its server publishes.
+fn engine(ctx: &Context, user: &UserId, id: &str) -> Result<Engine, Finding> {
+    let device = Device::generate(user.as_str(), id, Suite::MANDATORY).map_err(broken)?;
+    ctx.published().publish(user.as_str(), id, device.object().map_err(broken)?.into_value());
+    Ok(Engine::new(device))
 }
 
 fn key_package(engine: &Engine) -> Result<KeyPackage, Finding> {
@@ -78,7 +81,7 @@ async fn large_room(ctx: &Context) -> Result<LargeRoom<'_>, Finding> {
         let what = format!("the target has no endpoints under {LARGE_ROOMS_PREFIX}");
         return Err(Finding::Untried(what));
     }
-    let mut bob = engine(&room.bob, "BOB")?;
+    let mut bob = engine(ctx, &room.bob, "BOB")?;
     bob.create(room.id.as_str()).map_err(broken)?;
     let mut this = LargeRoom { room, bob };
     this.commits(Changes { update: true, ..Changes::default() }).await?;
@@ -131,17 +134,17 @@ fn bytes(reply: &Reply, field: &str) -> Result<Vec<u8>, Finding> {
 async fn trees_apart(ctx: &Context) -> Result<(), Finding> {
     let mut large = large_room(ctx).await?;
     let (id, bob) = (large.room.id.clone(), large.room.bob.clone());
-    let devices = (0..DEVICES).map(|number| key_package(&engine(&bob, &format!("D{number}"))?));
+    let devices = (0..DEVICES).map(|number| key_package(&engine(ctx, &bob, &format!("D{number}"))?));
     for add in batches(devices.collect::<Result<Vec<_>, _>>()?) {
         large.commits(Changes { add, ..Changes::default() }).await?;
     }
     // One joins by Welcome, with the tree after its commit, when another commit has come already.
     let carol = large.room.peer.user("carol")?;
     large.room.peer.join(&id, &carol).await?;
-    let mut invited = engine(&carol, "INVITED")?;
+    let mut invited = engine(ctx, &carol, "INVITED")?;
     let changes = Changes { add: vec![key_package(&invited)?], ..Changes::default() };
     let (added, added_by) = large.commits(changes).await?;
-    let changes = Changes { add: vec![key_package(&engine(&bob, "LAST")?)?], ..Changes::default() };
+    let changes = Changes { add: vec![key_package(&engine(ctx, &bob, "LAST")?)?], ..Changes::default() };
     let (last, last_id) = large.commits(changes).await?;
     let tree = bytes(&large.tree(&large.room.peer, &added_by).await?, "ratchet_tree")?;
     let welcome = added.welcome.as_ref().ok_or_else(|| broken("nobody was added"))?;
@@ -152,7 +155,7 @@ async fn trees_apart(ctx: &Context) -> Result<(), Finding> {
 
     // Another joins on its own, with the tree after the last commit.
     let tree = bytes(&large.tree(&large.room.peer, &last_id).await?, "ratchet_tree")?;
-    let mut late = engine(&carol, "LATE")?;
+    let mut late = engine(ctx, &carol, "LATE")?;
     let join = late
         .join_external_with_tree(
             id.as_str(),

@@ -124,14 +124,19 @@ async fn epoch_of(ctx: &Context, room: &RoomId) -> Result<u64, Finding> {
 }
 
 /// An encrypted room on the target with the first commit of `bob`'s device in it.
-struct GroupRoom<'c> {
-    room: HubRoom<'c>,
-    bob: MlsDevice,
+pub(super) struct GroupRoom<'c> {
+    pub(super) room: HubRoom<'c>,
+    pub(super) bob: MlsDevice,
 }
 
-async fn group_room(ctx: &Context) -> Result<GroupRoom<'_>, Finding> {
+pub(super) async fn group_room(ctx: &Context) -> Result<GroupRoom<'_>, Finding> {
     let room = hub_room_with(ctx, json!({"join_rule": "public", "encrypted": true})).await?;
-    let mut bob = ctx.device(&room.bob, "BOB")?;
+    let bob = ctx.device(&room.bob, "BOB")?;
+    first_commit(room, bob).await
+}
+
+/// The room with the first commit of this device in it.
+pub(super) async fn first_commit(room: HubRoom<'_>, mut bob: MlsDevice) -> Result<GroupRoom<'_>, Finding> {
     bob.create_group(&room.id)?;
     let first = bob.update(&room.id)?;
     let mut this = GroupRoom { room, bob };
@@ -141,7 +146,7 @@ async fn group_room(ctx: &Context) -> Result<GroupRoom<'_>, Finding> {
 
 impl GroupRoom<'_> {
     /// `bob`'s pending commit is accepted. Returns the event's id.
-    async fn takes(&mut self, commit: &OutboundCommit) -> Result<String, Finding> {
+    pub(super) async fn takes(&mut self, commit: &OutboundCommit) -> Result<String, Finding> {
         let id = reference_id(&self.room.accepts(&self.commit_event(commit_content(commit))).await?);
         self.bob.accepted(&self.room.id, &id)?;
         self.is_in_epoch(commit.epoch).await?;
@@ -149,7 +154,7 @@ impl GroupRoom<'_> {
     }
 
     /// `bob`'s pending commit is refused, and changes nothing.
-    async fn refuses(&mut self, commit: &OutboundCommit, what: &str) -> Result<(), Finding> {
+    pub(super) async fn refuses(&mut self, commit: &OutboundCommit, what: &str) -> Result<(), Finding> {
         self.refuses_content(commit_content(commit), what).await?;
         self.bob.refused(&self.room.id)
     }
@@ -164,6 +169,18 @@ impl GroupRoom<'_> {
     /// A commit event that section 4.3 itself does not have a hub refuse: it is refused and changes nothing, or else it
     /// is in the list.
     async fn refuses_or_lists(&self, draft: &Draft, what: &str) -> Result<(), Finding> {
+        let acceptable = format!("the hub makes no checks of commits beyond section 4.3: it lists {what}");
+        self.refuses_unless(draft, what, "R28", acceptable).await
+    }
+
+    /// The hub refuses a commit event, which changes nothing then, or it has it in the list. The reading allows that too.
+    pub(super) async fn refuses_unless(
+        &self,
+        draft: &Draft,
+        what: &str,
+        reading: &'static str,
+        acceptable: String,
+    ) -> Result<(), Finding> {
         let before = self.epoch().await?;
         let lpdu = self.room.peer.lpdu(draft)?;
         let sent = self.room.peer.send(std::slice::from_ref(&lpdu), &[]).await?;
@@ -173,15 +190,12 @@ impl GroupRoom<'_> {
             (true, false) => self.is_in_epoch(before).await,
             (true, true) => Err(fault(format!("{what} is in the list and is reported as rejected"))),
             (false, false) => Err(fault(format!("{what} is to be reported in failed_pdus"))),
-            (false, true) => {
-                let what = format!("the hub makes no checks of commits beyond section 4.3: it lists {what}");
-                Err(Finding::Acceptable { reading: "R28", what })
-            }
+            (false, true) => Err(Finding::Acceptable { reading, what: acceptable }),
         }
     }
 
     /// A commit event of `bob`.
-    fn commit_event(&self, content: Value) -> Draft {
+    pub(super) fn commit_event(&self, content: Value) -> Draft {
         self.room.peer.draft(&self.room.id, &self.room.bob, "m.mls.commit", content)
     }
 
@@ -189,7 +203,7 @@ impl GroupRoom<'_> {
         epoch_of(self.room.ctx, &self.room.id).await
     }
 
-    async fn is_in_epoch(&self, expected: u64) -> Result<(), Finding> {
+    pub(super) async fn is_in_epoch(&self, expected: u64) -> Result<(), Finding> {
         let epoch = self.epoch().await?;
         check!(epoch == expected, "the target says that the group is in epoch {epoch} instead of {expected}");
         Ok(())

@@ -3,6 +3,7 @@
 mod authorization;
 mod citing;
 mod commit_history;
+mod devices;
 mod following;
 mod hub;
 mod large;
@@ -11,6 +12,7 @@ mod mls;
 mod proposals;
 mod receiving;
 mod soft_failure;
+mod suites;
 mod vetting;
 
 use crate::case::Case;
@@ -21,6 +23,8 @@ pub(super) const CASES: &[&[Case]] = &[
     mls::CASES,
     proposals::CASES,
     commit_history::CASES,
+    devices::CASES,
+    suites::CASES,
     large::CASES,
     receiving::CASES,
     vetting::CASES,
