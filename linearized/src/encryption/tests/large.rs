@@ -275,10 +275,10 @@ fn a_room_grows_past_what_fits_into_an_event() {
     grow(600);
 }
 
-/// The same with 5,000 devices, which takes a while:
+/// The same with 5,000 devices, which takes a minute:
 /// `cargo test -p mimi-linearized --lib five_thousand -- --ignored`.
 #[test]
-#[ignore = "it takes minutes"]
+#[ignore = "it takes a minute"]
 fn a_room_grows_to_five_thousand_devices() {
     grow(5_000);
 }
