@@ -201,7 +201,8 @@ impl World {
             }
             let settled = (0..DEVICES).all(|who| {
                 self.open[who].is_empty()
-                    && self.mail[who].is_empty()
+                    // A Welcome of before is of no use to whoever has come in by itself.
+                    && (self.mail[who].is_empty() || self.is_in(who))
                     && self.engines[who].pending_commit(ROOM).is_none()
                     && (!self.is_in(who) || self.seen[who] == self.list.len())
             });
@@ -251,6 +252,20 @@ proptest! {
     fn everybody_ends_in_one_group_and_gets_what_is_not_moot(ops in prop::collection::vec(op(), 1..60)) {
         run(&ops);
     }
+}
+
+#[test]
+fn a_joiner_who_was_added_and_removed_before_it_looked() {
+    run(&[
+        Op::Want { who: 1, what: 0, whom: 0 },
+        Op::Submit { who: 1 },
+        Op::Look { who: 0, back: 0, count: 2 },
+        Op::Want { who: 0, what: 4, whom: 1 },
+        Op::Want { who: 2, what: 0, whom: 0 },
+        Op::Submit { who: 0 },
+        Op::Look { who: 0, back: 0, count: 1 },
+        Op::Want { who: 0, what: 3, whom: 2 },
+    ]);
 }
 
 #[test]
