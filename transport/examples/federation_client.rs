@@ -120,6 +120,7 @@ async fn start_hub(folder: &TempDir, ca: &DevCa) -> Outcome<(Server, ServerName,
         allow_private: false,
         name_server: None,
         delegate_to: None,
+        well_known_port: None,
     };
     let server = Server::start(config, tcp, None).await?;
     let room = NewRoom {

@@ -59,6 +59,7 @@ mod error;
 mod pool;
 mod response;
 mod retry;
+mod retry_after;
 mod watch;
 
 use std::collections::HashSet;

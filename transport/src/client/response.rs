@@ -6,7 +6,8 @@ use mimi_linearized::json::strict::{self, Document};
 use mimi_linearized::json::{Object, Value};
 use rustls::ProtocolVersion;
 
-use super::ClientError;
+use super::{ClientError, retry_after};
+use crate::clock;
 use crate::error::ApiError;
 
 /// A peer's answer, complete and within the limit.
@@ -25,10 +26,21 @@ pub struct Response {
 }
 
 impl Response {
-    /// The error that the answer is, if its status is not one of success.
+    /// The error that the answer is, if its status is not one of success. If its body has no `retry_after_ms`, the time
+    /// to wait is that of the header `Retry-After`.
     #[must_use]
     pub fn api_error(&self) -> Option<ApiError> {
-        (!self.status.is_success()).then(|| ApiError::from_peer(self.status, &self.body))
+        if self.status.is_success() {
+            return None;
+        }
+        let error = ApiError::from_peer(self.status, &self.body);
+        if error.retry_after_ms().is_some() {
+            return Some(error);
+        }
+        Some(match retry_after::ms(&self.headers, clock::now_ms()) {
+            Some(ms) => error.with_retry_after(ms),
+            None => error,
+        })
     }
 
     /// The body of a successful answer.
@@ -105,6 +117,12 @@ mod tests {
             matches!(error.json_ok(), Err(ClientError::Api { error, .. }) if error == ApiError::forbidden("no"))
         );
         assert!(response(204, "").api_error().is_none());
+        // A proxy knows nothing of `retry_after_ms`.
+        let mut error = response(503, "<html>");
+        error.headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("2"));
+        assert_eq!(error.api_error().unwrap().retry_after_ms(), Some(2_000));
+        error.body = Bytes::from_static(br#"{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":5}"#);
+        assert_eq!(error.api_error().unwrap().retry_after_ms(), Some(5));
         // Redirections are not followed.
         assert_eq!(response(302, "").api_error().unwrap().status(), 302);
     }

@@ -2,24 +2,31 @@
 
 use std::sync::Arc;
 
-use mimi_linearized::id::ServerName;
+use mimi_linearized::id::{RoomId, ServerName};
 use serde_json::{Value, json};
 
 use crate::api::send::{self, MAX_EDUS, MAX_PDUS};
 use crate::client::Failed;
 use crate::node::Node;
 use crate::rooms::RoomError;
-use crate::store::{Flight, InboxItem, Outgoing, OutgoingItem};
+use crate::store::{Cursor, Flight, InboxItem, Outgoing, OutgoingItem};
 
 impl Node {
     /// What to send next: events of rooms that lag behind, a share of each, then LPDUs and EDUs. `None` if there is
-    /// nothing.
-    pub(super) async fn plan(&self, destination: &ServerName) -> Result<Option<Flight>, RoomError> {
-        let mut waiting = self.store.waiting(destination, MAX_PDUS, MAX_EDUS).await?;
+    /// nothing. The rooms have their turn one after the other, beginning after `turn`, so that none waits for another
+    /// to be done; neither do events wait for LPDUs to be done.
+    pub(super) async fn plan(
+        &self,
+        destination: &ServerName,
+        turn: Option<&RoomId>,
+    ) -> Result<Option<Flight>, RoomError> {
+        let mut cursors = self.store.lagging_cursors(destination).await?;
+        take_turns(&mut cursors, turn);
+        let lpdus_at_most = if cursors.is_empty() { MAX_PDUS } else { MAX_PDUS / 2 };
+        let mut waiting = self.store.waiting(destination, lpdus_at_most, MAX_EDUS).await?;
         let lpdus = waiting.iter().filter(|item| matches!(item.outgoing, Outgoing::Lpdu { .. })).count();
         let edus = waiting.len().saturating_sub(lpdus);
         waiting.extend(self.take_ephemeral(destination, MAX_EDUS.saturating_sub(edus)).await?);
-        let cursors = self.store.lagging_cursors(destination).await?;
         let mut free = MAX_PDUS.saturating_sub(lpdus);
         let mut ranges = Vec::new();
         let mut rooms_left = cursors.len();
@@ -67,6 +74,15 @@ impl Node {
     }
 }
 
+/// Puts cursors in the order of their rooms, beginning after the room `turn`.
+fn take_turns(cursors: &mut [Cursor], turn: Option<&RoomId>) {
+    cursors.sort_unstable_by(|one, other| one.room_id.cmp(&other.room_id));
+    if let Some(turn) = turn {
+        let next = cursors.partition_point(|cursor| cursor.room_id <= *turn);
+        cursors.rotate_left(next);
+    }
+}
+
 fn body_of(events: &[Arc<[u8]>], items: &[OutgoingItem]) -> Value {
     let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
     let lpdus = items.iter().filter_map(|item| match &item.outgoing {
@@ -97,4 +113,24 @@ fn notices(items: &[OutgoingItem], failed: &[Failed]) -> Vec<InboxItem> {
         })
     };
     items.iter().filter_map(notice).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_take_turns() {
+        let room = |name: &str| RoomId::parse(&format!("!{name}:a.org")).unwrap();
+        let cursor = |name: &str| Cursor { room_id: room(name), position: 0, length: 1 };
+        let order = |turn: Option<&str>| {
+            let mut cursors = ["c", "a", "d", "b"].map(cursor);
+            take_turns(&mut cursors, turn.map(room).as_ref());
+            cursors.map(|cursor| cursor.room_id.as_str()[1..2].to_owned()).concat()
+        };
+        assert_eq!(order(None), "abcd");
+        assert_eq!(order(Some("b")), "cdab");
+        assert_eq!(order(Some("d")), "abcd");
+        assert_eq!(order(Some("bb")), "cdab", "a room that has nothing to send any more");
+    }
 }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mimi_linearized::id::ServerName;
+use mimi_linearized::id::{RoomId, ServerName};
 use tokio::sync::{Notify, watch};
 
 use self::backoff::Backoff;
@@ -104,8 +104,10 @@ async fn run(node: Node, destination: ServerName, queue: Arc<Queue>, mut stopped
 
 async fn deliver_all(node: &Node, destination: &ServerName, queue: &Queue) {
     let mut backoff = Backoff::default();
+    // The room after which it is the next one's turn.
+    let mut turn: Option<RoomId> = None;
     loop {
-        let flight = match node.next_flight(destination).await {
+        let flight = match node.next_flight(destination, turn.as_ref()).await {
             Ok(Some(flight)) => flight,
             Ok(None) => {
                 queue.more.notified().await;
@@ -123,10 +125,13 @@ async fn deliver_all(node: &Node, destination: &ServerName, queue: &Queue) {
             backoff::wait(pause, &queue.alive).await;
         }
         backoff = Backoff::default();
+        if let Some(range) = flight.ranges.last() {
+            turn = Some(range.room_id.clone());
+        }
     }
 }
 
-/// How long the destination asked to wait.
+/// How long the destination asked to wait: in the answer's `retry_after_ms`, or in its `Retry-After`.
 fn retry_after(error: &RoomError) -> Option<Duration> {
     match error {
         RoomError::Peer { error, .. } => error.retry_after_ms().map(Duration::from_millis),
@@ -136,11 +141,15 @@ fn retry_after(error: &RoomError) -> Option<Duration> {
 
 impl Node {
     /// The transaction in flight, or the next one.
-    async fn next_flight(&self, destination: &ServerName) -> Result<Option<Flight>, RoomError> {
+    async fn next_flight(
+        &self,
+        destination: &ServerName,
+        turn: Option<&RoomId>,
+    ) -> Result<Option<Flight>, RoomError> {
         if let Some(flight) = self.store.flight(destination).await? {
             return Ok(Some(flight));
         }
-        let Some(flight) = self.plan(destination).await? else { return Ok(None) };
+        let Some(flight) = self.plan(destination, turn).await? else { return Ok(None) };
         self.store.depart(destination, &flight).await?;
         Ok(Some(flight))
     }

@@ -10,8 +10,8 @@ use super::{Role, RoomError};
 use crate::node::Node;
 use crate::store::{FlightRange, Record};
 
-/// How many records are looked at at a time.
-const PAGE: usize = 100;
+/// How many records are looked at at a time: as many as are wanted, within these bounds.
+const PAGE: std::ops::RangeInclusive<usize> = 10..=100;
 
 impl Node {
     /// The stretch of a room's list, from `from` on, that holds the next events for a server, at most `limit` of them,
@@ -48,7 +48,8 @@ impl Node {
         let mut events = Vec::new();
         let Some(cell) = self.room(room_id).await? else { return Ok((range, events)) };
         loop {
-            let records = self.store.records(room_id, range.to, PAGE).await?;
+            let page = limit.saturating_sub(events.len()).clamp(*PAGE.start(), *PAGE.end());
+            let records = self.store.records(room_id, range.to, page).await?;
             let role = cell.lock().await;
             let Some(room) = role.as_ref().map(Role::room) else { return Err(RoomError::OutOfStep) };
             // A record may be stored and not yet applied: who it goes to is known only then.
