@@ -150,6 +150,13 @@ impl Server {
             let stopped = wait(stop.subscribe());
             listeners.push(tokio::spawn(serve_plain(control, router, ServerLimits::default(), stopped)));
         }
+        let (forgetting, stopped) = (node.clone(), wait(stop.subscribe()));
+        listeners.push(tokio::spawn(async move {
+            tokio::select! {
+                () = forgetting.forget_regularly() => {}
+                () = stopped => {}
+            }
+        }));
         node.resume().await?;
         Ok(Self { node, federation: address, control: control_address, ca, store, stop, listeners })
     }

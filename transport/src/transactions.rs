@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use http::StatusCode;
 use mimi_linearized::id::ServerName;
@@ -16,6 +17,9 @@ use crate::store::{StoredAnswer, TransactionKey};
 
 /// How long answers are remembered: a day is required, a week is kept.
 pub(crate) const REMEMBERED_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
+
+/// How often it is looked for answers that can be forgotten.
+const FORGET_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// An answer to a transaction.
 pub(crate) type Answer = Result<Value, ApiError>;
@@ -89,6 +93,19 @@ impl Node {
             self.store.remember(key, stored, clock::now_ms()).await?;
         }
         answer
+    }
+}
+
+impl Node {
+    /// Forgets old answers now and then, for as long as it is polled.
+    pub(crate) async fn forget_regularly(&self) {
+        loop {
+            tokio::time::sleep(FORGET_INTERVAL).await;
+            let before = clock::now_ms().saturating_sub(REMEMBERED_MS);
+            if let Err(error) = self.store.forget_answers(before).await {
+                tracing::error!(%error, "old answers to transactions cannot be forgotten");
+            }
+        }
     }
 }
 

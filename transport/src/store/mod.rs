@@ -26,7 +26,7 @@ pub use rooms::{
     AppendError, Evidence, ExpectedHead, InviteRecord, Location, NewRecord, Record, RoomStore, SnapshotEvent,
     StoredSnapshot,
 };
-pub use transactions::{StoredAnswer, TransactionKey, TransactionStore};
+pub use transactions::{ANSWERS_OF_ONE_SENDER, StoredAnswer, TransactionKey, TransactionStore};
 
 /// Why a store failed: never the peer's fault.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,9 @@ use mimi_linearized::id::ServerName;
 
 use super::StoreError;
 
+/// How many answers to one sender are remembered. Whoever has had so many later ones is not waiting for an older one.
+pub const ANSWERS_OF_ONE_SENDER: u32 = 100_000;
+
 /// What makes a transaction one and the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TransactionKey {
@@ -34,6 +37,7 @@ pub trait TransactionStore: Send + Sync + 'static {
     /// Remembers an answer. The first one for a key stays. `now` is in milliseconds since the Unix epoch.
     async fn remember(&self, key: &TransactionKey, answer: StoredAnswer, now: i64) -> Result<(), StoreError>;
 
-    /// Forgets answers given before `before`, in milliseconds since the Unix epoch.
+    /// Forgets answers given before `before`, in milliseconds since the Unix epoch, and of each sender all but its
+    /// newest [`ANSWERS_OF_ONE_SENDER`].
     async fn forget_answers(&self, before: i64) -> Result<(), StoreError>;
 }

@@ -1,9 +1,9 @@
 //! Answers to transactions.
 
 use async_trait::async_trait;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
-use super::super::{StoreError, StoredAnswer, TransactionKey, TransactionStore};
+use super::super::{ANSWERS_OF_ONE_SENDER, StoreError, StoredAnswer, TransactionKey, TransactionStore};
 use super::SqliteStore;
 use super::decode::{Undecodable, bytes, execute, first, number};
 
@@ -42,7 +42,46 @@ impl TransactionStore for SqliteStore {
     }
 
     async fn forget_answers(&self, before: i64) -> Result<(), StoreError> {
-        let sql = "DELETE FROM answers WHERE answered_at < ?1";
-        self.writer.run(move |connection| execute(connection, sql, [before]).map(drop)).await
+        self.writer.run(move |connection| forget(connection, before, ANSWERS_OF_ONE_SENDER)).await
+    }
+}
+
+fn forget(connection: &Connection, before: i64, of_one_sender: u32) -> Result<(), StoreError> {
+    execute(connection, "DELETE FROM answers WHERE answered_at < ?1", [before])?;
+    let sql = "DELETE FROM answers WHERE rowid IN (
+                 SELECT rowid FROM (
+                   SELECT rowid, row_number() OVER (PARTITION BY origin ORDER BY answered_at DESC, rowid DESC) AS place
+                   FROM answers
+                   WHERE origin IN (SELECT origin FROM answers GROUP BY origin HAVING count(*) > ?1)
+                 ) WHERE place > ?1)";
+    execute(connection, sql, [of_one_sender]).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use mimi_linearized::id::ServerName;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn of_each_sender_the_newest_answers_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("store")).unwrap();
+        let key = |origin: &str, number: i64| TransactionKey {
+            origin: ServerName::parse(origin).unwrap(),
+            endpoint: if number % 2 == 0 { "send" } else { "send_join" },
+            txn_id: number.to_string(),
+        };
+        let answer = || StoredAnswer { status: 200, body: b"{}".to_vec() };
+        for number in 0..10 {
+            store.remember(&key("a.org", number), answer(), number).await.unwrap();
+        }
+        store.remember(&key("b.org", 0), answer(), 0).await.unwrap();
+        store.writer.run(|connection| forget(connection, 0, 4)).await.unwrap();
+        for number in 0..10 {
+            let kept = store.answer(&key("a.org", number)).await.unwrap().is_some();
+            assert_eq!(kept, number >= 6, "{number}");
+        }
+        assert!(store.answer(&key("b.org", 0)).await.unwrap().is_some());
     }
 }
