@@ -24,7 +24,9 @@ use mimi_mls::{
     LibraryFault, OutboundCommit, Stock, Suite,
 };
 use mimi_transport::clock;
-use mimi_transport::devices::{NewDevice, OfferedKey, ToDevice};
+use mimi_transport::devices::{NewDevice, OfferedKey};
+use mimi_transport::edus::ToDevice;
+use mimi_transport::limits::Limits;
 use mimi_transport::node::Node;
 use mimi_transport::rooms::NewRoom;
 use mimi_transport::start::{Server, ServerConfig};
@@ -359,6 +361,8 @@ async fn server(folder: &Path) -> Outcome<Server> {
         allow_private: false,
         name_server: None,
         delegate_to: None,
+        well_known_port: None,
+        limits: Limits::default(),
     };
     Ok(Server::start(config, tcp, None).await?)
 }

@@ -19,6 +19,7 @@ use mimi_linearized::signing::{ServerKeyRing, ServerKeys, SigningKey};
 use mimi_linearized::version::RoomVersions;
 use mimi_transport::client::{ClientLimits, FederationClient, Transaction};
 use mimi_transport::clock;
+use mimi_transport::limits::Limits;
 use mimi_transport::resolve::{AddressPolicy, ResolveOptions, Resolver};
 use mimi_transport::rooms::{HandshakeKind, NewRoom};
 use mimi_transport::server::HttpsListener;
@@ -121,6 +122,7 @@ async fn start_hub(folder: &TempDir, ca: &DevCa) -> Outcome<(Server, ServerName,
         name_server: None,
         delegate_to: None,
         well_known_port: None,
+        limits: Limits::default(),
     };
     let server = Server::start(config, tcp, None).await?;
     let room = NewRoom {

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use axum::response::{IntoResponse, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use mimi_linearized::json::{Object, Value, as_integer, strict};
 use serde_json::json;
 
@@ -174,6 +174,30 @@ impl ApiError {
             .with_retry_after(retry_after_ms)
     }
 
+    /// 414 `M_TOO_LARGE`: the path and query are longer than the limit in bytes (reading R44).
+    #[must_use]
+    pub fn target_too_long(limit: usize) -> Self {
+        let message = format!("The path and query are longer than {limit} bytes.");
+        Self::new(StatusCode::URI_TOO_LONG, ErrCode::TooLarge, message)
+    }
+
+    /// 431 `M_TOO_LARGE`: too many or too large headers (reading R44).
+    pub fn head_too_large(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ErrCode::TooLarge, message)
+    }
+
+    /// 408 `M_UNKNOWN`: the request does not arrive in time (reading R44).
+    pub fn too_slow(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, ErrCode::Unknown, message)
+    }
+
+    /// 503 `M_UNKNOWN`, with the time to wait in milliseconds: there is no room for the request now (reading R44).
+    #[must_use]
+    pub fn overloaded(retry_after_ms: u64) -> Self {
+        let message = "The server has too much to do. Try again later.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrCode::Unknown, message).with_retry_after(retry_after_ms)
+    }
+
     /// 500 `M_UNKNOWN`: nothing more specific applies (`LM-04/12.2.2/2`).
     pub fn unknown(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrCode::Unknown, message)
@@ -267,11 +291,13 @@ fn cut(text: &str) -> &str {
 }
 
 impl IntoResponse for ApiError {
-    /// A JSON object with `Content-Type: application/json` (`LM-04/12.2.2/3`).
+    /// A JSON object with `Content-Type: application/json` (`LM-04/12.2.2/3`). The time to wait is also given in whole
+    /// seconds, as HTTP has it (RFC 9110 §10.2.3).
     fn into_response(self) -> Response {
         let body = Value::Object(self.to_object()).to_string();
         let json = HeaderValue::from_static("application/json");
-        (self.status, [(CONTENT_TYPE, json)], body).into_response()
+        let wait = self.retry_after_ms.map(|ms| (RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000))));
+        (self.status, [(CONTENT_TYPE, json)], AppendHeaders(wait), body).into_response()
     }
 }
 
@@ -304,6 +330,14 @@ mod tests {
     }
 
     #[test]
+    fn the_time_to_wait_is_a_header_too() {
+        let header = |error: ApiError| error.into_response().headers().get(RETRY_AFTER).cloned();
+        assert_eq!(header(ApiError::limit_exceeded(1_001)).unwrap(), "2");
+        assert_eq!(header(ApiError::overloaded(1_000)).unwrap(), "1");
+        assert_eq!(header(ApiError::forbidden("no")), None);
+    }
+
+    #[test]
     fn every_error_has_its_status_and_code() {
         for (error, status, code) in [
             (ApiError::unrecognized(), 404, "M_UNRECOGNIZED"),
@@ -318,6 +352,10 @@ mod tests {
             (ApiError::incompatible_room_version("x"), 400, "M_INCOMPATIBLE_ROOM_VERSION"),
             (ApiError::bad_state("x"), 400, "M_BAD_STATE"),
             (ApiError::limit_exceeded(1), 429, "M_LIMIT_EXCEEDED"),
+            (ApiError::target_too_long(5), 414, "M_TOO_LARGE"),
+            (ApiError::head_too_large("x"), 431, "M_TOO_LARGE"),
+            (ApiError::too_slow("x"), 408, "M_UNKNOWN"),
+            (ApiError::overloaded(1), 503, "M_UNKNOWN"),
             (ApiError::unknown("x"), 500, "M_UNKNOWN"),
         ] {
             assert_eq!(error.status().as_u16(), status, "{error}");

@@ -14,6 +14,7 @@
 //! | [`store`] | what is remembered, as traits, and on SQLite |
 //! | [`request_auth`] | the `X-Matrix` scheme |
 //! | [`keys`] | other servers' keys |
+//! | [`limits`] | how much is taken from others, and how often |
 //! | [`resolve`], [`tls`], [`client`], [`server`] | names, certificates, HTTP/2 |
 //!
 //! Everything that waits is here; the room model never does.
@@ -27,6 +28,7 @@ pub mod devices;
 pub mod edus;
 pub mod error;
 pub mod keys;
+pub mod limits;
 mod news;
 pub mod node;
 pub mod request_auth;

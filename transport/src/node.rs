@@ -11,6 +11,7 @@ use crate::delivery::Delivery;
 use crate::devices::RemoteDevices;
 use crate::edus::{Board, Outbox};
 use crate::keys::RemoteKeys;
+use crate::limits::{Gate, Limits};
 use crate::news::News;
 use crate::rooms::{Behind, Registry};
 use crate::store::Store;
@@ -51,6 +52,8 @@ pub struct Parts {
     pub(crate) devices: RemoteDevices,
     /// Transactions being processed.
     pub(crate) transactions: Transactions,
+    /// How much it takes from others.
+    pub(crate) gate: Gate,
 }
 
 impl std::ops::Deref for Node {
@@ -62,7 +65,7 @@ impl std::ops::Deref for Node {
 }
 
 impl Node {
-    /// Puts a server together. Nothing runs yet: see [`Node::resume`].
+    /// Puts a server together, with the default limits. Nothing runs yet: see [`Node::resume`].
     #[must_use]
     pub fn new(
         name: ServerName,
@@ -71,6 +74,20 @@ impl Node {
         store: Arc<dyn Store>,
         client: FederationClient,
         keys: RemoteKeys,
+    ) -> Self {
+        Self::with_limits(name, key, versions, store, client, keys, &Limits::default())
+    }
+
+    /// As [`Node::new`], with other limits. Those of connections are the listener's.
+    #[must_use]
+    pub fn with_limits(
+        name: ServerName,
+        key: SigningKey,
+        versions: RoomVersions,
+        store: Arc<dyn Store>,
+        client: FederationClient,
+        keys: RemoteKeys,
+        limits: &Limits,
     ) -> Self {
         Self(Arc::new(Parts {
             name,
@@ -87,6 +104,7 @@ impl Node {
             news: News::default(),
             devices: RemoteDevices::default(),
             transactions: Transactions::default(),
+            gate: Gate::new(limits),
         }))
     }
 

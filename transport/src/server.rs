@@ -25,6 +25,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
+use crate::limits::{Activity, Connections};
 use crate::tls::ALPN_H2;
 
 /// How long to wait after the system refused a connection, for instance for want of file descriptors.
@@ -35,9 +36,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct ServerLimits {
     /// Connections at the same time; further ones wait in the system's queue. At least 1; 1,024 unless set.
     pub connections: usize,
+    /// Connections at the same time from one address, or one /64 of IPv6; further ones are closed at once. 128 unless
+    /// set. A proxy in front of the server needs more.
+    pub connections_per_address: usize,
     /// Requests at the same time on one HTTP/2 connection. 100 unless set.
     pub streams: u32,
-    /// The size of a request's head, in bytes. 64 KiB unless set.
+    /// Requests that a peer may begin and give up on one HTTP/2 connection: so many at once, and ten more each second.
+    /// Beyond it the connection is closed, as it is a way to cause work without waiting for it. 100 unless set.
+    pub resets: u32,
+    /// The size of a request's head, in bytes, from which on HTTP itself refuses it, without an errcode. 64 KiB unless
+    /// set; [`RequestLimits`](crate::limits::RequestLimits) has the bound that is told properly.
     pub header_bytes: u32,
     /// How long a TLS handshake, or the head of an HTTP/1.1 request, may take. 10 s unless set.
     pub handshake: Duration,
@@ -45,7 +53,9 @@ pub struct ServerLimits {
     pub ping_interval: Duration,
     /// How long it may take to answer that. 20 s unless set.
     pub ping_timeout: Duration,
-    /// How long requests may go on after shutdown has begun. 10 s unless set.
+    /// How long an HTTP/2 connection may stay on which nothing is asked. 5 minutes unless set.
+    pub idle: Duration,
+    /// How long requests may go on after shutdown, or the end of a connection, has begun. 10 s unless set.
     pub drain: Duration,
 }
 
@@ -53,11 +63,14 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections: 1024,
+            connections_per_address: 128,
             streams: 100,
+            resets: 100,
             header_bytes: 64 * 1024,
             handshake: Duration::from_secs(10),
             ping_interval: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(20),
+            idle: Duration::from_secs(5 * 60),
             drain: Duration::from_secs(10),
         }
     }
@@ -153,18 +166,22 @@ async fn accept<F, C>(
 {
     let (stop, stopping) = watch::channel(false);
     let slots = Arc::new(Semaphore::new(limits.connections.max(1)));
+    let addresses = Connections::new(limits.connections_per_address.max(1));
     let mut connections = JoinSet::new();
     let accepting = async {
         // The semaphore is never closed.
         while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
             match tcp.accept().await {
-                Ok((stream, peer)) => {
-                    let serving = connection(stream, peer, stopping.clone());
-                    connections.spawn(async move {
-                        serving.await;
-                        drop(slot);
-                    });
-                }
+                Ok((stream, peer)) => match addresses.open(peer.ip()) {
+                    Some(counted) => {
+                        let serving = connection(stream, peer, stopping.clone());
+                        connections.spawn(async move {
+                            serving.await;
+                            drop((slot, counted));
+                        });
+                    }
+                    None => tracing::debug!(%peer, "closed a connection: its address has too many"),
+                },
                 Err(error) => {
                     tracing::warn!(%error, "accepting a connection");
                     sleep(ACCEPT_PAUSE).await;
@@ -187,19 +204,25 @@ async fn accept<F, C>(
     }
 }
 
-/// The router as hyper takes it, with the peer's address in each request.
+/// The router as hyper takes it, with the peer's address in each request, and each request counted.
 fn service(
     router: Router,
     peer: SocketAddr,
+    activity: Arc<Activity>,
 ) -> TowerToHyperService<
     impl tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
     + Clone
     + Send
     + 'static,
 > {
-    TowerToHyperService::new(router.map_request(move |mut request: Request<Incoming>| {
+    TowerToHyperService::new(tower::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        request
+        let (router, doing) = (router.clone(), activity.begin());
+        async move {
+            let response = router.oneshot(request).await;
+            doing.done();
+            response
+        }
     }))
 }
 
@@ -231,15 +254,25 @@ async fn serve_h2(
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(limits.header_bytes)
+        .max_pending_accept_reset_streams(usize::try_from(limits.resets).unwrap_or(usize::MAX))
+        .max_local_error_reset_streams(usize::try_from(limits.resets).unwrap_or(usize::MAX))
         .keep_alive_interval(limits.ping_interval)
         .keep_alive_timeout(limits.ping_timeout);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service(router, peer)));
+    let activity = Arc::new(Activity::new(limits.resets));
+    let service = service(router, peer, Arc::clone(&activity));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopped(&mut stop) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        () = activity.idle_for(limits.idle) => {
+            tracing::debug!(%peer, "closing a connection on which nothing is asked");
+            connection.as_mut().graceful_shutdown();
+            timeout(limits.drain, connection).await.unwrap_or(Ok(()))
+        }
+        () = activity.abused() => return tracing::debug!(%peer, "closed a connection: too many requests were given up"),
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "HTTP/2 connection");
@@ -254,7 +287,8 @@ async fn serve_h1(stream: TcpStream, peer: SocketAddr, router: Router, limits: S
         .header_read_timeout(limits.handshake)
         // Below this, hyper's own minimum, it would panic.
         .max_buf_size(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX).max(8192));
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service(router, peer)));
+    let service = service(router, peer, Arc::new(Activity::new(limits.resets)));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopped(&mut stop) => {

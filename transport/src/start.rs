@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use crate::client::{ClientLimits, FederationClient};
 use crate::clock::{self, Clock};
 use crate::keys::{KeyLimits, KeyStore, RemoteKeys, StoredKeys};
+use crate::limits::Limits;
 use crate::node::Node;
 use crate::resolve::{AddressPolicy, ResolveOptions, Resolver, StaticEntry, WELL_KNOWN_PATH, well_known};
 use crate::server::{HttpsListener, ServerLimits, serve_plain};
@@ -49,6 +50,8 @@ pub struct ServerConfig {
     pub well_known_port: Option<u16>,
     /// Where `/.well-known/matrix/server` says that it is, if it is to answer that (LM-04 §12.3.1).
     pub delegate_to: Option<ServerName>,
+    /// How much it takes from others.
+    pub limits: Limits,
 }
 
 /// Why a server does not start.
@@ -133,12 +136,14 @@ impl Server {
         let kept = KeptKeys(Arc::clone(&shared));
         let keys = RemoteKeys::new(client.clone(), kept, Clock::system(), KeyLimits::default());
         keys.trust(&name, key.id(), key.verify_key(), i64::MAX);
-        let node = Node::new(name, key, RoomVersions::lm_04(), shared, client, keys);
+        let limits = config.limits;
+        let node = Node::with_limits(name, key, RoomVersions::lm_04(), shared, client, keys, &limits);
         node.store.forget_answers(clock::now_ms().saturating_sub(REMEMBERED_MS)).await?;
 
         let stop = watch::Sender::new(false);
         let mut listeners = Vec::new();
-        let https = HttpsListener::new(federation, certificate.server_config()?);
+        let https =
+            HttpsListener::new(federation, certificate.server_config()?).with_limits(limits.connections);
         let mut router = api::router(node.clone());
         if let Some(to) = &config.delegate_to {
             router = router.route(WELL_KNOWN_PATH, well_known::serve(to));

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use mimi_linearized::id::{IdError, ServerName};
+use mimi_transport::limits::{LimitError, LimitSetting, Limits, RateError, RateSetting};
 use mimi_transport::resolve::StaticEntry;
 use mimi_transport::start::{Server, ServerConfig, StartError};
 use mimi_transport::tls::ServerCertificate;
@@ -63,6 +64,13 @@ pub(crate) struct ServeArguments {
     /// Where to offer the control API, which has no authentication: a loopback address
     #[arg(long, value_name = "IP:PORT")]
     control: Option<SocketAddr>,
+    /// How often other servers may ask: `off`, or FAMILY=off or FAMILY=COUNT/UNIT[,BURST] for reads, changes, devices,
+    /// transactions, keys or unproved, such as reads=50/s,500; may be repeated
+    #[arg(long, value_name = "RATE")]
+    rate_limit: Vec<RateSetting>,
+    /// How much is taken from others, such as body-bytes=4MiB or idle=60s (docs/limits.md has all names); may be repeated
+    #[arg(long, value_name = "NAME=NUMBER")]
+    limit: Vec<LimitSetting>,
     /// A TOML file with the same settings (`server-name = "…"`, `ca = ["…"]`, …); the command line has precedence
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -83,6 +91,8 @@ struct FileSettings {
     dns: Option<SocketAddr>,
     delegate_to: Option<String>,
     control: Option<SocketAddr>,
+    rate_limit: Vec<String>,
+    limit: Vec<String>,
 }
 
 /// Why the command line and the file make no configuration.
@@ -96,6 +106,10 @@ enum ConfigError {
     Resolve { path: PathBuf, error: mimi_transport::resolve::StaticEntryError },
     #[error("`delegate-to` in {path}: {error}")]
     DelegateTo { path: PathBuf, error: DelegateError },
+    #[error("`rate-limit` in {path}: {error}")]
+    Rate { path: PathBuf, error: RateError },
+    #[error("`limit` in {path}: {error}")]
+    Limit { path: PathBuf, error: LimitError },
     #[error("{0} is missing: give it on the command line or in the configuration file")]
     Missing(&'static str),
     #[error("--tls-cert and --tls-key belong together")]
@@ -130,6 +144,7 @@ impl ServeArguments {
     fn settings(self) -> Result<Settings, ConfigError> {
         let mut resolve = self.resolve;
         let mut delegate_to = self.delegate_to;
+        let mut limits = Limits::default();
         let file = match &self.config {
             None => FileSettings::default(),
             Some(path) => {
@@ -138,6 +153,17 @@ impl ServeArguments {
                     let entry =
                         entry.parse().map_err(|error| ConfigError::Resolve { path: path.clone(), error })?;
                     resolve.push(entry);
+                }
+                for text in &file.rate_limit {
+                    let setting = text.parse::<RateSetting>();
+                    let setting = setting.map_err(|error| ConfigError::Rate { path: path.clone(), error })?;
+                    setting.apply(&mut limits.rates);
+                }
+                for text in &file.limit {
+                    let setting = text.parse::<LimitSetting>();
+                    let setting =
+                        setting.map_err(|error| ConfigError::Limit { path: path.clone(), error })?;
+                    setting.apply(&mut limits);
                 }
                 if let (None, Some(text)) = (&delegate_to, &file.delegate_to) {
                     let parsed = delegate(text);
@@ -148,6 +174,8 @@ impl ServeArguments {
                 file
             }
         };
+        self.rate_limit.into_iter().for_each(|setting| setting.apply(&mut limits.rates));
+        self.limit.into_iter().for_each(|setting| setting.apply(&mut limits));
         let certificate = match (self.tls_cert.or(file.tls_cert), self.tls_key.or(file.tls_key)) {
             (Some(certificate), Some(key)) => Some(ServerCertificate { certificate, key }),
             (None, None) => None,
@@ -170,6 +198,7 @@ impl ServeArguments {
             name_server: self.dns.or(file.dns),
             well_known_port: None,
             delegate_to,
+            limits,
         };
         let listen = self.listen.or(file.listen).ok_or(ConfigError::Missing("--listen"))?;
         Ok(Settings { server, listen, control })

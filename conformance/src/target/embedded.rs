@@ -1,6 +1,9 @@
 //! Reference servers that the suite starts for itself. It reaches them as it reaches any other: over federation and
 //! the control API.
 
+use std::time::Duration;
+
+use mimi_transport::limits::{Limits, Rate, RateLimits};
 use mimi_transport::resolve::StaticEntry;
 use mimi_transport::start::{Server, ServerConfig, StartError};
 use tempfile::TempDir;
@@ -9,6 +12,12 @@ use super::{Control, Target};
 use crate::environment::{Ports, Setup, SetupError};
 use crate::network::Network;
 use crate::report::TargetInfo;
+
+/// Limits that the cases about them meet, and no other case does.
+fn limits() -> Limits {
+    let changes = Rate::new(10, Duration::from_secs(1), 60);
+    Limits { rates: RateLimits { changes, ..RateLimits::default() }, ..Limits::default() }
+}
 
 /// A reference server with its data in a folder that goes away with it.
 #[derive(Debug)]
@@ -58,6 +67,7 @@ impl Embedded {
             well_known_port: network.map(Network::web_port),
             // To itself, so that the cases about delegations have something to judge.
             delegate_to: Some(name.clone()),
+            limits: limits(),
         };
         let server = Server::start(config, listener, Some(control)).await?;
         let address = server.control().map(|address| address.to_string()).unwrap_or_default();

@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 
-use axum::RequestExt;
-use axum::body::Bytes;
+use axum::body::{Body, to_bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Path, RawQuery, Request};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use mimi_linearized::id::{DeviceId, EventId, IdError, RoomId, ServerName, UserId};
 use mimi_linearized::json::Object;
 use mimi_linearized::json::strict::{self, Document, Segment};
@@ -21,8 +19,8 @@ use crate::error::ApiError;
 use crate::node::Node;
 use crate::request_auth;
 
-/// The largest request body, in bytes: fifty events and a hundred EDUs of the largest kind, with room for escapes.
-pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// The largest body of a request that needs no authentication, in bytes; these come from whoever drives the server.
+const MAX_LOCAL_BODY_BYTES: usize = 16 * 1024 * 1024;
 
 /// A request that was proved to come from a server.
 #[derive(Debug)]
@@ -37,16 +35,24 @@ impl FromRequest<Node> for Authenticated {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, node: &Node) -> Result<Self, ApiError> {
-        let (parts, body) = request.with_limited_body().into_parts();
-        let body = match parts.method {
-            Method::POST | Method::PUT => Some(read_json(body).await?),
-            _ => None,
-        };
-        let content = body.as_ref().map(|document| &document.value);
-        let origin = authenticate(node, &parts.method, &target_of(&parts), &parts.headers, content).await?;
+        let (parts, body) = request.into_parts();
+        let proved = prove(node, &parts, body).await;
+        let (origin, body) = proved.inspect_err(|_| node.gate.unproved(&parts))?;
+        node.gate.take(&parts, &origin)?;
         node.heard_from(&origin);
         Ok(Self { origin, body })
     }
+}
+
+/// Reads a request's body, if it has one, and finds out who sent the request.
+async fn prove(node: &Node, parts: &Parts, body: Body) -> Result<(ServerName, Option<Document>), ApiError> {
+    let body = match parts.method {
+        Method::POST | Method::PUT => Some(parse(&node.gate.read(&parts.headers, body).await?.bytes)?),
+        _ => None,
+    };
+    let content = body.as_ref().map(|document| &document.value);
+    let origin = authenticate(node, &parts.method, &target_of(parts), &parts.headers, content).await?;
+    Ok((origin, body))
 }
 
 /// The request target as it was sent.
@@ -55,25 +61,8 @@ fn target_of(parts: &Parts) -> String {
     uri.path_and_query().map_or_else(String::new, ToString::to_string)
 }
 
-async fn read_json(body: axum::body::Body) -> Result<Document, ApiError> {
-    let bytes: Bytes = match Limited::new(body, MAX_BODY_BYTES).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if is_too_large(&*error) => return Err(ApiError::too_large(MAX_BODY_BYTES)),
-        Err(_) => return Err(ApiError::not_json("the body did not arrive whole")),
-    };
-    strict::read(&bytes).map_err(|error| ApiError::not_json(error.to_string()))
-}
-
-/// Whether an error, or what caused it, is that a body is too long.
-fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.is::<LengthLimitError>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+fn parse(body: &[u8]) -> Result<Document, ApiError> {
+    strict::read(body).map_err(|error| ApiError::not_json(error.to_string()))
 }
 
 /// Checks every `Authorization` header of a request (LM-04 §12.4).
@@ -155,7 +144,8 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let document = read_json(request.with_limited_body().into_body()).await?;
+        let body = to_bytes(request.into_body(), MAX_LOCAL_BODY_BYTES).await;
+        let document = parse(&body.map_err(|_| ApiError::too_large(MAX_LOCAL_BODY_BYTES))?)?;
         if let Some(fault) = document.faults.first() {
             return Err(ApiError::bad_json(fault.to_string()));
         }

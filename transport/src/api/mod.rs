@@ -1,7 +1,8 @@
 //! The endpoints of LM-04 §12, one file each: what is sent, what is answered, how this server answers, and how it asks.
 //!
 //! Every request goes through the same steps in the same order (reading R18): path and method, size, JSON,
-//! authentication, form, and then the endpoint's own refusals.
+//! authentication, form, and then the endpoint's own refusals. How much and how often is checked beside them, as early
+//! as it can be told ([`crate::limits`]).
 
 pub mod backfill;
 pub mod claim_keys;
@@ -30,9 +31,10 @@ pub mod upload_commit;
 pub mod user_device;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 
-pub use incoming::{Answer, Authenticated, JsonBody, MAX_BODY_BYTES, PathParams, QueryParams};
+pub use incoming::{Answer, Authenticated, JsonBody, PathParams, QueryParams};
 use outgoing::failed;
 pub(crate) use outgoing::segment;
 
@@ -40,6 +42,7 @@ use self::incoming::value_of;
 use self::routes::Routes;
 
 use crate::error::ApiError;
+use crate::limits::admit;
 use crate::node::Node;
 
 /// The prefix under which endpoints that Matrix does not have are reachable until they are final (LM-04 §12.5.1).
@@ -76,6 +79,7 @@ pub fn router(node: Node) -> Router {
         .into_router()
         .fallback(|| async { ApiError::unrecognized() })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
+        .layer(from_fn_with_state(node.clone(), admit))
         .with_state(node)
 }
 

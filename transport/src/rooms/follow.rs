@@ -5,21 +5,15 @@ use std::sync::Arc;
 use mimi_linearized::auth::{Because, Refusal, RoomRule};
 use mimi_linearized::encryption::StagedCommit;
 use mimi_linearized::event::{Pdu, RoomEvent, VerifiedPdu};
-use mimi_linearized::id::{EventId, ServerName};
+use mimi_linearized::id::ServerName;
 use mimi_linearized::json::Object;
 use mimi_linearized::participant::{Extension, Participant, Rejected, Verdict};
 use mimi_linearized::room::Room;
 
 use super::RoomError;
 use super::hub::{Provenance, record_of};
-use crate::api::backfill;
 use crate::node::Node;
 use crate::store::{Evidence, ExpectedHead};
-
-/// How many events one request for missing ones asks for.
-const BACKFILL_PAGE: usize = 100;
-/// How many such requests are made for one event before it is given up.
-const BACKFILL_PAGES: usize = 50;
 
 impl Node {
     /// Judges a PDU from the hub and appends it if it is sound; what is missing before it is fetched from the hub.
@@ -58,7 +52,11 @@ impl Node {
         }
     }
 
-    async fn judge(&self, participant: &Participant, pdu: VerifiedPdu) -> Result<Verdict, RoomError> {
+    pub(super) async fn judge(
+        &self,
+        participant: &Participant,
+        pdu: VerifiedPdu,
+    ) -> Result<Verdict, RoomError> {
         let listed = match participant.predecessor_elsewhere(&pdu) {
             None => false,
             Some(prev) => {
@@ -136,7 +134,11 @@ impl Node {
         Ok(())
     }
 
-    async fn reject(&self, participant: &mut Participant, rejected: Rejected) -> Result<Refusal, RoomError> {
+    pub(super) async fn reject(
+        &self,
+        participant: &mut Participant,
+        rejected: Rejected,
+    ) -> Result<Refusal, RoomError> {
         let refusal = rejected.refusal.clone();
         let room = participant.room();
         tracing::warn!(room = %room.id(), event = %rejected.event.id(), %refusal, "rejected an event of the hub");
@@ -163,57 +165,8 @@ impl Node {
         Ok(self.store.put_evidence(evidence).await?)
     }
 
-    /// Fetches the events between the head and `missing` from the hub and appends them. What goes wrong shows when the
-    /// event that needs them is judged again.
-    async fn fill_gap(&self, participant: &mut Participant, missing: EventId, from: &Provenance) {
-        if let Err(error) = self.try_fill_gap(participant, missing, from).await {
-            tracing::warn!(room = %participant.room().id(), %error, "missing events could not be fetched");
-        }
-    }
-
-    pub(super) async fn try_fill_gap(
-        &self,
-        participant: &mut Participant,
-        missing: EventId,
-        from: &Provenance,
-    ) -> Result<(), RoomError> {
-        let hub = participant.room().hub().clone();
-        let room_id = participant.room().id().clone();
-        let mut fetched: Vec<VerifiedPdu> = Vec::new();
-        let mut wanted = missing;
-        for _ in 0..BACKFILL_PAGES {
-            let page = match backfill::call(self, &hub, &room_id, &wanted, BACKFILL_PAGE).await {
-                Ok(page) => page,
-                // A hub without backfill still has single events.
-                Err(_) => vec![crate::api::event::call(self, &hub, &wanted).await?],
-            };
-            let page = self.verify_all(participant.room(), page).await;
-            let oldest = page.first().and_then(|pdu| pdu.event().prev_events().first().cloned());
-            fetched.splice(0..0, page);
-            match oldest {
-                Some(prev) if !self.is_reached(participant, &prev).await? => wanted = prev,
-                _ => break,
-            }
-        }
-        for pdu in fetched {
-            if self.store.locate(pdu.event().id()).await?.is_some() {
-                continue;
-            }
-            match self.judge(participant, pdu).await? {
-                Verdict::Extends(extension) => self.extend(participant, extension, from).await?,
-                Verdict::Rejected(rejected) => drop(self.reject(participant, rejected).await?),
-                Verdict::Gap { .. } => {}
-            }
-        }
-        Ok(())
-    }
-
-    async fn is_reached(&self, participant: &Participant, id: &EventId) -> Result<bool, RoomError> {
-        Ok(participant.room().head().event_id == *id || self.store.locate(id).await?.is_some())
-    }
-
     /// Checks events that a hub returned; those that do not verify are left out (LM-04 §5.1 steps 1 and 2).
-    async fn verify_all(&self, room: &Room, objects: Vec<Object>) -> Vec<VerifiedPdu> {
+    pub(super) async fn verify_all(&self, room: &Room, objects: Vec<Object>) -> Vec<VerifiedPdu> {
         let pdus: Vec<Pdu> =
             objects.into_iter().filter_map(|object| Pdu::from_object(object, room.version()).ok()).collect();
         self.verify_pdus(pdus).await

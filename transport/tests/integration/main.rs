@@ -11,6 +11,7 @@ mod authentication;
 mod calls;
 mod exchange;
 mod lifecycle;
+mod limits;
 mod negotiation;
 mod resolve;
 mod server;

@@ -1,9 +1,11 @@
 //! Whole servers talking to each other: joining, speaking, being away, coming back.
 
+mod delivery;
 mod described;
 mod devices;
 mod ephemeral;
 mod large_rooms;
+mod limits;
 mod past_states;
 
 use std::net::SocketAddr;
@@ -15,6 +17,7 @@ use mimi_linearized::auth::Membership;
 use mimi_linearized::id::{RoomId, ServerName, UserId};
 use mimi_linearized::json::Object;
 use mimi_transport::clock;
+use mimi_transport::limits::Limits;
 use mimi_transport::rooms::{NewRoom, Sent};
 use mimi_transport::start::{Server, ServerConfig};
 use mimi_transport::tls::{DevCa, ServerCertificate};
@@ -38,6 +41,7 @@ struct Place {
     name: ServerName,
     address: SocketAddr,
     data: TempDir,
+    limits: Limits,
     server: Option<Server>,
 }
 
@@ -50,10 +54,14 @@ impl World {
     }
 
     async fn server(&self) -> Place {
+        self.server_within(Limits::default()).await
+    }
+
+    async fn server_within(&self, limits: Limits) -> Place {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();
         let name = ServerName::parse(&format!("localhost:{}", address.port())).unwrap();
-        let mut place = Place { name, address, data: tempfile::tempdir().unwrap(), server: None };
+        let mut place = Place { name, address, data: tempfile::tempdir().unwrap(), limits, server: None };
         place.server = Some(self.start(&place, tcp).await);
         place
     }
@@ -70,6 +78,7 @@ impl World {
             name_server: None,
             well_known_port: None,
             delegate_to: None,
+            limits: place.limits,
         };
         Server::start(config, tcp, None).await.unwrap()
     }

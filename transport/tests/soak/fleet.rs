@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mimi_linearized::id::{ServerName, UserId};
 use mimi_transport::clock;
+use mimi_transport::limits::Limits;
 use mimi_transport::node::Node;
 use mimi_transport::start::{Server, ServerConfig};
 use mimi_transport::tls::{DevCa, ServerCertificate};
@@ -97,6 +98,7 @@ impl Place {
             name_server: None,
             well_known_port: None,
             delegate_to: None,
+            limits: Limits::default(),
         };
         *self.server.lock().await = Some(Server::start(config, tcp, None).await.unwrap());
     }

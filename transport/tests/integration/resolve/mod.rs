@@ -9,6 +9,7 @@ use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE};
 use http::{Method, StatusCode, Uri};
 use mimi_transport::client::{CallLimits, ClientError, ClientLimits, FederationClient};
 use mimi_transport::keys::KEY_PATH;
+use mimi_transport::limits::Limits;
 use mimi_transport::resolve::{
     AddressClass, AddressPolicy, Endpoint, ResolveError, ResolveOptions, Resolver, Step, WELL_KNOWN_PATH,
 };
@@ -450,6 +451,7 @@ async fn whole_server(net: &Net, delegates: bool) -> (Server, tempfile::TempDir)
         name_server: Some(net.dns.address),
         well_known_port: None,
         delegate_to: delegates.then(|| name(&to)),
+        limits: Limits::default(),
     };
     (Server::start(config, tcp, None).await.unwrap(), data)
 }
