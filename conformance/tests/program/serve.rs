@@ -28,7 +28,8 @@ fn a_configuration_file_does_as_well() {
         &config,
         format!(
             "server-name = \"localhost:9\"\ndata-dir = {data:?}\nlisten = \"127.0.0.1:0\"\n\
-             dns = \"127.0.0.1:53\"\ndelegate-to = \"matrix.example.org:443\"\n"
+             dns = \"127.0.0.1:53\"\ndelegate-to = \"matrix.example.org:443\"\n\
+             limit = [\"idle=60s\", \"body-bytes=4MiB\"]\nrate-limit = [\"off\", \"reads=50/s,500\"]\n"
         ),
     )
     .unwrap();
@@ -76,6 +77,10 @@ fn a_wrong_configuration_ends_with_2_and_says_why() {
             vec!["--server-name", "localhost", "--listen", "127.0.0.1:0", "--delegate-to", "a..org"],
             "not the name of a host that can be contacted",
         ),
+        (vec!["--server-name", "localhost", "--rate-limit", "reads=fast"], "is no rate"),
+        (vec!["--server-name", "localhost", "--rate-limit", "writes=5/s"], "none of reads"),
+        (vec!["--server-name", "localhost", "--limit", "idle=0"], "is no number"),
+        (vec!["--server-name", "localhost", "--limit", "patience=5"], "connections-per-address"),
         (vec!["--config", "/nowhere.toml"], "/nowhere.toml"),
     ] {
         let output = with(&more);

@@ -1,15 +1,19 @@
 //! Rate limits (LM-04 §12.2.6). Every other case waits when it is told to; these look at how it is told. They run alone, as
 //! they use up what others would need.
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
 use http::{Method, header};
 use mimi_transport::keys::KEY_PATH;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use crate::case::{Case, Finding, case, check, fault};
-use crate::cases::steps::paths;
-use crate::context::Context;
-use crate::peer::Peer;
+use crate::case::{Case, Finding, case, check, driven_case, fault};
+use crate::cases::steps::{hub_room, paths};
+use crate::context::{Context, LONG_PATIENCE};
+use crate::peer::{Inbound, Peer, Response};
 use crate::wire::{self, Ask, Reply};
 
 pub(super) const CASES: &[Case] = &[
@@ -18,7 +22,7 @@ pub(super) const CASES: &[Case] = &[
         Server,
         "12.2.6/unlimited-endpoints",
         "endpoints that are marked as not rate-limited do not answer 429",
-        ["LM-04/12.2.6/2"],
+        ["LM-04/12.2.6/2", "R43"],
         unlimited_endpoints
     )
     .alone(),
@@ -40,6 +44,23 @@ pub(super) const CASES: &[Case] = &[
         time_to_wait
     )
     .alone(),
+    case!(
+        Should,
+        Server,
+        "12.2.6/after-the-wait",
+        "a request that is repeated after the time to wait is not refused again",
+        ["LM-04/12.2.6/4", "R43"],
+        after_the_wait
+    )
+    .alone(),
+    driven_case!(
+        Should,
+        Hub,
+        "12.2.6/own-wait",
+        "the target waits as long as it is told to before it sends a transaction again",
+        ["R43"],
+        own_wait
+    ),
 ];
 
 /// How many requests are sent at once: more than a person causes, and no strain for a server.
@@ -62,13 +83,19 @@ async fn flood(ctx: &Context, ask: impl Fn(u32) -> Ask) -> Result<Vec<Reply>, Fi
 /// Many signed questions for templates, which an endpoint that is marked as rate-limited answers.
 async fn many_questions(ctx: &Context) -> Result<Vec<Reply>, Finding> {
     let peer = ctx.peer().await?;
+    many_questions_of(ctx, &peer).await
+}
+
+async fn many_questions_of(ctx: &Context, peer: &Peer) -> Result<Vec<Reply>, Finding> {
+    flood(ctx, |n| question(ctx, peer, n)).await
+}
+
+/// A signed question for a template.
+fn question(ctx: &Context, peer: &Peer, n: u32) -> Ask {
     let room = format!("!none:{}", ctx.environment.target.name);
-    let signed = |n: u32| {
-        let target = paths::make("leave", &room, &format!("@user{n}:{}", peer.name));
-        let authorization = peer.authorization(&Method::GET, &target, None);
-        Ask::new(Method::GET, target).header(header::AUTHORIZATION, authorization)
-    };
-    flood(ctx, signed).await
+    let target = paths::make("leave", &room, &format!("@user{n}:{}", peer.name));
+    let authorization = peer.authorization(&Method::GET, &target, None);
+    Ask::new(Method::GET, target).header(header::AUTHORIZATION, authorization)
 }
 
 fn limited(replies: &[Reply]) -> impl Iterator<Item = &Reply> {
@@ -101,6 +128,77 @@ async fn time_to_wait(ctx: &Context) -> Result<(), Finding> {
         check!(wait.is_some_and(Value::is_u64), "`retry_after_ms` of a 429 is {wait:?}");
     }
     expect_limited(&replies)
+}
+
+/// The longest that is waited for a target.
+const LONGEST: Duration = Duration::from_secs(30);
+
+async fn after_the_wait(ctx: &Context) -> Result<(), Finding> {
+    let peer = ctx.peer().await?;
+    let replies = many_questions_of(ctx, &peer).await?;
+    expect_limited(&replies)?;
+    let asked = |reply: &Reply| reply.body.get("retry_after_ms").and_then(Value::as_u64);
+    // The answers came in no particular order: whoever waits the longest time that was asked has waited for each.
+    let Some(wait) = limited(&replies).filter_map(asked).max().map(Duration::from_millis) else {
+        return Err(Finding::Untried("no answer 429 has a `retry_after_ms`".to_owned()));
+    };
+    if wait > LONGEST {
+        return Err(Finding::Untried(format!("the target asks to wait {} s", wait.as_secs())));
+    }
+    tokio::time::sleep(wait).await;
+    let (environment, question) = (&ctx.environment, question(ctx, &peer, 0));
+    let name = &environment.target.name;
+    let reply = wire::once(&environment.client, &ctx.recorder, peer.name.as_str(), name, question).await?;
+    check!(
+        limited(std::slice::from_ref(&reply)).next().is_none(),
+        "after {} ms the answer is 429 again",
+        wait.as_millis()
+    );
+    Ok(())
+}
+
+/// What the target is told to wait.
+const TOLD: Duration = Duration::from_millis(1_500);
+
+async fn own_wait(ctx: &Context) -> Result<(), Finding> {
+    let room = hub_room(ctx).await?;
+    let attempts: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let seen = Arc::clone(&attempts);
+    // The first transaction that comes is answered 429, all others as ever.
+    room.peer.answer_with(move |request| {
+        if !request.is("send") {
+            return None;
+        }
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.push(Instant::now());
+        let told = u64::try_from(TOLD.as_millis()).unwrap_or_default();
+        let body = json!({"errcode": "M_LIMIT_EXCEEDED", "error": "too many", "retry_after_ms": told});
+        (seen.len() == 1).then_some(Response { status: 429, body })
+    });
+    let say = async |body: &str| {
+        ctx.send_as_alice(&room.id, "m.room.message", None, json!({"body": body})).await.map(drop)
+    };
+    let has = |request: &Inbound, body: &str| {
+        let is = |pdu: &&Value| pdu.pointer("/content/body").and_then(Value::as_str) == Some(body);
+        request.is("send") && request.pdus().iter().any(is)
+    };
+    say("first").await?;
+    let is_first = |request: &Inbound| has(request, "first");
+    room.peer.until_request_within(LONG_PATIENCE, "send the first message", is_first).await?;
+    // That the server is heard of is no reason to be early.
+    let lpdu = room.peer.lpdu(&room.message("a sign of life"))?;
+    room.peer.send(std::slice::from_ref(&lpdu), &[]).await?.expect_accepted()?;
+    // This one has to wait until the first one got through.
+    say("second").await?;
+    let is_second = |request: &Inbound| has(request, "second");
+    room.peer.until_request_within(LONG_PATIENCE, "send the second message", is_second).await?;
+    let attempts = attempts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let [first, again, ..] = attempts.as_slice() else {
+        return Err(Finding::Untried("no transaction was answered 429".to_owned()));
+    };
+    let waited = again.saturating_duration_since(*first);
+    check!(waited >= TOLD, "told to wait {} ms, the target waited {}", TOLD.as_millis(), waited.as_millis());
+    Ok(())
 }
 
 /// Whether no answer is a 429.

@@ -1,7 +1,9 @@
 //! Requests and answers in general: forms, unknown paths, refusals and their order (LM-04 §12.2).
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, header};
+use mimi_transport::client::ClientError;
+use mimi_transport::error::ErrCode;
 use mimi_transport::keys::KEY_PATH;
 use serde_json::{Value, json};
 
@@ -12,7 +14,7 @@ use crate::cases::steps::paths;
 use crate::cases::steps::{hub_room, reference_id};
 use crate::context::Context;
 use crate::peer::{Inbound, Peer, RawResponse};
-use crate::wire::{Ask, Reply};
+use crate::wire::{self, Ask, Reply};
 
 pub(super) const CASES: &[Case] = &[
     driven_case!(
@@ -92,8 +94,16 @@ pub(super) const CASES: &[Case] = &[
         Server,
         "12.2.2/too-large",
         "a request that is refused for its size is answered M_TOO_LARGE",
-        ["LM-04/12.2.2/5"],
+        ["LM-04/12.2.2/5", "R44"],
         too_large
+    ),
+    case!(
+        Must,
+        Server,
+        "12.2.2/too-large-a-head",
+        "a request that is refused for the size of its path or headers is answered M_TOO_LARGE",
+        ["LM-04/12.2.2/5", "R44"],
+        too_large_a_head
     ),
     case!(
         Must,
@@ -338,6 +348,53 @@ async fn too_large(ctx: &Context) -> Result<(), Finding> {
     Ok(())
 }
 
+/// A part of a head that is larger than any sound request needs.
+const LARGE_PART: usize = 40 * 1024;
+
+/// Whatever a target does with such heads, if it says that they are too large it says so with the errcode. HTTP itself
+/// may be what refuses them: without a body, by a reset stream or a closed connection.
+async fn too_large_a_head(ctx: &Context) -> Result<(), Finding> {
+    let peer = ctx.peer().await?;
+    let padding = "x".repeat(LARGE_PART);
+    let target = ctx.path(&paths::event("$none"));
+    let signed = |target: String| {
+        let authorization = peer.authorization(&Method::GET, &target, None);
+        Ask::new(Method::GET, target).header(header::AUTHORIZATION, authorization)
+    };
+    let value = HeaderValue::from_str(&padding).map_err(|error| Finding::Suite(error.to_string()))?;
+    let asks = [
+        ("a long query", signed(format!("{target}?org.example.padding={padding}"))),
+        ("a large header", signed(target).header(HeaderName::from_static("x-org-example-padding"), value)),
+    ];
+    let (environment, mut by_http) = (&ctx.environment, Vec::new());
+    for (what, ask) in asks {
+        let (client, name) = (&environment.client, &environment.target.name);
+        match wire::attempt(client, &ctx.recorder, peer.name.as_str(), name, ask).await {
+            Err(ClientError::Protocol(_)) => by_http.push(what),
+            Err(error) => return Err(fault(format!("a request with {what} has no answer: {error}"))),
+            Ok(answer) if matches!(answer.status.as_u16(), 413 | 414 | 431) => match answer.api_error() {
+                Some(_) if answer.body.is_empty() => by_http.push(what),
+                Some(error) => {
+                    let (status, errcode) = (error.status().as_u16(), error.code());
+                    check!(
+                        *errcode == ErrCode::TooLarge,
+                        "a request with {what} is refused with {status} {errcode}"
+                    );
+                }
+                None => {}
+            },
+            // It is not too large for the target, or other limits came first.
+            Ok(_) => {}
+        }
+    }
+    if by_http.is_empty() {
+        return Ok(());
+    }
+    let what =
+        format!("a request with {} is refused by HTTP itself, without an errcode", by_http.join(" or "));
+    Err(Finding::Acceptable { reading: "R44", what })
+}
+
 /// One refusal: status and errcode.
 type Refusal = (u16, &'static str);
 
@@ -465,4 +522,40 @@ async fn bad_json(ctx: &Context) -> Result<(), Finding> {
         reply.expect_error(&format!("{method} {target} with the body {body}"), 400, "M_BAD_JSON")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use mimi_transport::error::ErrCode;
+
+    /// `docs/errors.md` has every errcode, and the cases it names exist.
+    #[test]
+    fn the_table_of_errors_is_true() {
+        let table = include_str!("../../../../docs/errors.md");
+        for code in [
+            ErrCode::Unrecognized,
+            ErrCode::TooLarge,
+            ErrCode::NotJson,
+            ErrCode::BadJson,
+            ErrCode::Forbidden,
+            ErrCode::NotFound,
+            ErrCode::WrongServer,
+            ErrCode::IncompatibleRoomVersion,
+            ErrCode::BadState,
+            ErrCode::LimitExceeded,
+            ErrCode::Unknown,
+        ] {
+            assert!(table.contains(&format!("| `{code}` |")), "{code}");
+        }
+        let is_case = |name: &&str| name.starts_with(|c: char| c.is_ascii_digit()) && name.contains('/');
+        let named: Vec<&str> = table.split('`').skip(1).step_by(2).filter(is_case).collect();
+        assert!(named.len() > 30, "{named:?}");
+        for name in named {
+            let exists = crate::cases::all().any(|case| match name.strip_suffix('*') {
+                Some(section) => case.id.starts_with(section),
+                None => case.id == name,
+            });
+            assert!(exists, "{name}");
+        }
+    }
 }

@@ -217,7 +217,8 @@ async fn a_body_that_never_comes_is_not_waited_for() {
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await.unwrap();
     let _connection = tokio::spawn(connection);
     let request = Request::put(format!("https://{}{}", hub.name, send::paths("any").stable)).body(Nothing);
-    let answer = sender.send_request(request.unwrap()).await.unwrap();
+    let answer = tokio::time::timeout(super::PATIENCE, sender.send_request(request.unwrap())).await;
+    let answer = answer.expect("the server waits for the body").unwrap();
     assert_eq!(answer.status(), 408);
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["errcode"], "M_UNKNOWN");
