@@ -16,7 +16,7 @@ impl Peer {
                 let network = u128::from(address) & !u128::from(u64::MAX);
                 IpAddr::V6(Ipv6Addr::from(network))
             }
-            v4 => v4,
+            v4 @ IpAddr::V4(_) => v4,
         })
     }
 }
