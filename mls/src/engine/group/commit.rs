@@ -74,8 +74,7 @@ impl RoomGroup {
             to.push(address);
         }
 
-        // The leaf of a group that was just made has a lifetime like that of a key package, by the system's clock. With a
-        // path nobody ever sees it.
+        // The leaf that OpenMLS makes for a new group has a lifetime. With a path nobody ever sees it.
         let update = update || self.epoch() == 0;
         let prev = self.epochs.event(self.epoch()).map(str::to_owned);
         let add: Vec<_> = add.into_iter().map(KeyPackage::into_inner).collect();
@@ -129,7 +128,11 @@ impl RoomGroup {
             .map_err(build_error)?
             .stage_commit(&provider)
             .map_err(create_error)?;
-        Ok(Messages::of(bundle)?)
+        let messages = Messages::of(bundle);
+        if messages.is_err() {
+            self.group.clear_pending_commit(provider.storage()).map_err(LibraryFault::storage)?;
+        }
+        Ok(messages?)
     }
 
     /// Makes a commit with key packages that are over, or not valid yet, by the system's clock.
