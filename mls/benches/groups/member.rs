@@ -1,5 +1,6 @@
 //! What devices do.
 
+use std::cell::LazyCell;
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion};
@@ -30,7 +31,9 @@ fn durable(engine: Engine) -> DurableEngine {
 
 pub(crate) fn create(criterion: &mut Criterion, members: usize) {
     let mut group = criterion.benchmark_group(name("create and add all", members));
-    let (key_packages, theirs) = (ours::strangers(1..members), peer::strangers(1..members));
+    // Groups are made when something is measured with them: a large one takes seconds.
+    let key_packages = LazyCell::new(|| ours::strangers(1..members));
+    let theirs = LazyCell::new(|| peer::strangers(1..members));
     group.bench_function(OURS, |bencher| {
         bencher.iter_batched(
             || ours::engine("alice"),
@@ -56,8 +59,9 @@ pub(crate) fn create(criterion: &mut Criterion, members: usize) {
 
     let mut group = criterion.benchmark_group(name("add-one commit", members));
     let added = ours::strangers(members..members + 1);
-    let mut creator = ours::create(ours::engine("alice"), &key_packages);
+    let mut creator = None;
     group.bench_function(OURS, |bencher| {
+        let creator = creator.get_or_insert_with(|| ours::create(ours::engine("alice"), &key_packages));
         bencher.iter(|| {
             let add = vec![ours::read(&added[0])];
             let commit = creator.commit(ROOM, Changes { add, ..Changes::default() }).unwrap();
@@ -65,8 +69,9 @@ pub(crate) fn create(criterion: &mut Criterion, members: usize) {
             commit
         });
     });
-    let mut alone = ours::Alone::new("alice").create_with(&key_packages);
+    let mut alone = None;
     group.bench_function("OpenMLS alone", |bencher| {
+        let alone = alone.get_or_insert_with(|| ours::Alone::new("alice").create_with(&key_packages));
         bencher.iter(|| {
             let commit = alone.commit(vec![ours::mls(&added[0])], false, members <= crate::INSIDE);
             alone.clear();
@@ -74,10 +79,11 @@ pub(crate) fn create(criterion: &mut Criterion, members: usize) {
         });
     });
     let added = peer::strangers(members..members + 1);
-    let mut creator = peer::create(&peer::client("alice"), &theirs);
+    let mut creator = None;
     group.bench_function(PEER, |bencher| {
+        let creator = creator.get_or_insert_with(|| peer::create(&peer::client("alice"), &theirs));
         bencher.iter(|| {
-            let output = peer::add(&mut creator, &added);
+            let output = peer::add(creator, &added);
             creator.clear_pending_commit();
             output
         });
