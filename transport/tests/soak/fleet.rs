@@ -85,7 +85,8 @@ impl Fleet {
 }
 
 impl Place {
-    async fn come(&self) {
+    /// Starts the server.
+    pub(crate) async fn come(&self) {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         self.proxy.lead_to(Some(tcp.local_addr().unwrap()));
         let config = ServerConfig {
@@ -103,17 +104,12 @@ impl Place {
         *self.server.lock().await = Some(Server::start(config, tcp, None).await.unwrap());
     }
 
-    async fn go(&self) {
+    /// Stops the server.
+    pub(crate) async fn go(&self) {
         self.proxy.lead_to(None);
         if let Some(server) = self.server.lock().await.take() {
             server.stop().await.unwrap();
         }
-    }
-
-    /// Stops the server and starts it again. Nobody may be using it.
-    pub(crate) async fn restart(&self) {
-        self.go().await;
-        self.come().await;
     }
 
     pub(crate) fn cut_some(&self) {

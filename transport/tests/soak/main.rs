@@ -53,11 +53,11 @@ async fn soak(size: Size) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_few_servers_agree_whatever_is_cut() {
-    soak(Size { servers: 5, rooms: 20, servers_in_a_room: 3, messages: 6, restarts: 1 }).await;
+    soak(Size { servers: 5, rooms: 20, servers_in_a_room: 3, messages: 6, away: 1 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a minute or two; see the top of the file"]
 async fn twenty_servers_agree_on_two_hundred_rooms() {
-    soak(Size { servers: 20, rooms: 200, servers_in_a_room: 5, messages: 10, restarts: 2 }).await;
+    soak(Size { servers: 20, rooms: 200, servers_in_a_room: 5, messages: 10, away: 2 }).await;
 }

@@ -1,6 +1,7 @@
 //! Who is in which room and says what, and what has to come of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use mimi_linearized::auth::Membership;
@@ -31,8 +32,8 @@ pub(crate) struct Size {
     pub(crate) servers_in_a_room: usize,
     /// How many messages each server's user sends to each of its rooms.
     pub(crate) messages: usize,
-    /// How many servers are restarted half-way.
-    pub(crate) restarts: usize,
+    /// How many servers are away for a while.
+    pub(crate) away: usize,
 }
 
 /// A room: its hub comes first among its servers.
@@ -92,19 +93,27 @@ impl Plan {
         .await;
     }
 
-    /// Has everybody speak in all their rooms, in an order of chance. Half-way, some servers are restarted; all the
-    /// time, connections are cut.
+    /// Has everybody speak in all their rooms, in an order of chance, while connections are cut. Half-way, some servers
+    /// stop, and say the rest when they are back and the others are done.
     pub(crate) async fn talk(&self, fleet: &Fleet) {
-        let half = self.size.messages / 2;
-        for (from, to) in [(0, half), (half, self.size.messages)] {
-            let seed = self.seed;
-            self.at_each(fleet, move |place, number, rooms| talk(place, number, rooms, seed, from..to)).await;
-            if from == 0 {
-                for place in fleet.places.iter().take(self.size.restarts) {
-                    place.restart().await;
-                }
-            }
+        let (half, end, seed) = (self.size.messages / 2, self.size.messages, self.seed);
+        let away = self.size.away;
+        let say = |numbers: Range<usize>, who: Range<usize>| async move {
+            let work = |place, number, rooms| {
+                let numbers = if who.contains(&number) { numbers.clone() } else { 0..0 };
+                talk(place, number, rooms, seed, numbers)
+            };
+            self.at_each(fleet, work).await;
+        };
+        say(0..half, 0..usize::MAX).await;
+        for place in fleet.places.iter().take(away) {
+            place.go().await;
         }
+        say(half..end, away..usize::MAX).await;
+        for place in fleet.places.iter().take(away) {
+            place.come().await;
+        }
+        say(half..end, 0..away).await;
     }
 
     /// Waits until every participant has its hub's head and nobody has anything to send.
@@ -216,13 +225,10 @@ async fn join(place: &Place, room: &RoomId, localpart: &str, via: &[mimi_lineari
 
 /// Sends this server's share of messages, to its rooms in an order of chance. Now and then somebody else of the server
 /// comes or goes, the creator changes the name, and a share of the connections is cut.
-async fn talk(
-    place: Arc<Place>,
-    number: usize,
-    rooms: Arc<Vec<Planned>>,
-    seed: u64,
-    numbers: std::ops::Range<usize>,
-) {
+async fn talk(place: Arc<Place>, number: usize, rooms: Arc<Vec<Planned>>, seed: u64, numbers: Range<usize>) {
+    if numbers.is_empty() {
+        return;
+    }
     let mut random =
         StdRng::seed_from_u64(seed ^ u64::try_from((number + 1) * 1_000 + numbers.start).unwrap());
     let node = place.node().await;
