@@ -11,8 +11,8 @@
 //! LM-04 has schemas for the first two and only names the others; they have Matrix's content (reading R46). Each goes
 //! straight from its sender's server to every server it is for, never through a hub (`LM-04/12.9/2`, reading R45).
 //!
-//! What is kept in memory waits in two places: in the [`Outbox`] for a transaction to each destination, and on the
-//! [`Board`] for local users to look. In both, something newer of the same kind by the same user takes the place of what
+//! What is kept in memory waits in two places: in the `Outbox` for a transaction to each destination, and on the
+//! `Board` for local users to look. In both, something newer of the same kind by the same user takes the place of what
 //! is there, so that neither grows with what is said, and both have a bound besides.
 
 mod board;
