@@ -2,7 +2,7 @@
 
 use super::{Coverage, Covers, Fault, to_json, to_markdown, to_text};
 use crate::cases;
-use crate::catalogue::{Catalogue, LM_04, Level};
+use crate::catalogue::{Catalogue, Keywords, LM_04, Level};
 
 fn catalogue() -> Catalogue {
     Catalogue::read().unwrap()
@@ -64,7 +64,7 @@ fn every_keyword_of_the_text_is_accounted_for() {
     let catalogue = catalogue();
     let count = |level| catalogue.keywords.iter().map(|section| section.count(level)).sum::<usize>();
     assert_eq!(Level::ALL.map(count), [124, 62, 19]);
-    let each = || catalogue.keywords.iter().flat_map(|section| section.each());
+    let each = || catalogue.keywords.iter().flat_map(Keywords::each);
     let negated = |word: &str| each().filter(|(is, _)| *is == format!("{word} NOT")).count();
     assert_eq!(["MUST", "SHOULD", "MAY"].map(negated), [28, 9, 0]);
     assert!(each().all(|(_, ids)| !ids.is_empty()), "each stands for something");

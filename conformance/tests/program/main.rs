@@ -8,6 +8,7 @@
 
 mod check;
 mod control;
+mod coverage;
 mod run;
 mod serve;
 mod vectors;

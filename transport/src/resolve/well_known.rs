@@ -111,7 +111,7 @@ pub(super) fn is_redirection(status: StatusCode) -> bool {
 pub(super) fn delegation(body: &[u8]) -> Result<ServerName, NoDelegation> {
     if !body.trim_ascii_start().starts_with(b"{") {
         // An array of one string would do for serde.
-        return Err(serde::de::Error::custom("it is no object")).map_err(NoDelegation::Body);
+        return Err(NoDelegation::Body(serde::de::Error::custom("it is no object")));
     }
     let Delegation { server } = serde_json::from_slice(body)?;
     let name = ServerName::parse(&server)?;

@@ -23,7 +23,7 @@ pub(super) const CASES: &[Case] = &[
         Participant,
         "5.2.3/create-is-allowed",
         "a create event is allowed though nobody is joined, and whatever else it holds",
-        ["LM-04/auth/3.4", "LM-04/8/3"],
+        ["LM-04/auth/3.4"],
         create_is_allowed
     ),
     driven_case!(
