@@ -363,6 +363,7 @@ async fn server(folder: &Path) -> Outcome<Server> {
         delegate_to: None,
         well_known_port: None,
         limits: Limits::default(),
+        notaries: Vec::new(),
     };
     Ok(Server::start(config, tcp, None).await?)
 }

@@ -123,6 +123,7 @@ async fn start_hub(folder: &TempDir, ca: &DevCa) -> Outcome<(Server, ServerName,
         delegate_to: None,
         well_known_port: None,
         limits: Limits::default(),
+        notaries: Vec::new(),
     };
     let server = Server::start(config, tcp, None).await?;
     let room = NewRoom {

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use mimi_linearized::base64;
 use mimi_linearized::id::{IdError, KeyId, ServerName};
 use mimi_linearized::signing::SigningKey;
@@ -18,13 +17,13 @@ use zeroize::Zeroizing;
 
 use crate::client::{ClientLimits, FederationClient};
 use crate::clock::{self, Clock};
-use crate::keys::{KeyLimits, KeyStore, RemoteKeys, StoredKeys};
+use crate::keys::{KeptKeys, KeyLimits, RemoteKeys};
 use crate::limits::Limits;
 use crate::node::Node;
 use crate::resolve::{AddressPolicy, ResolveOptions, Resolver, StaticEntry, WELL_KNOWN_PATH, well_known};
 use crate::server::{HttpsListener, ServerLimits, serve_plain};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{self, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::tls::{ClientOffer, DevCa, DevCaError, Roots, ServerCertificate, TlsError, client_config};
 use crate::transactions::REMEMBERED_MS;
 use crate::{api, control};
@@ -52,6 +51,8 @@ pub struct ServerConfig {
     pub delegate_to: Option<ServerName>,
     /// How much it takes from others.
     pub limits: Limits,
+    /// Whom to ask for the keys of servers that do not answer, in this order (LM-04 §12.4.1.3).
+    pub notaries: Vec<ServerName>,
 }
 
 /// Why a server does not start.
@@ -133,8 +134,9 @@ impl Server {
         let client =
             FederationClient::new(name.clone(), [key.clone()], resolver, tls, ClientLimits::default());
         let shared: Arc<dyn Store> = Arc::<SqliteStore>::clone(&store);
-        let kept = KeptKeys(Arc::clone(&shared));
-        let keys = RemoteKeys::new(client.clone(), kept, Clock::system(), KeyLimits::default());
+        let kept = KeptKeys::new(Arc::clone(&shared));
+        let keys = RemoteKeys::new(client.clone(), kept, Clock::system(), KeyLimits::default())
+            .with_notaries(config.notaries.into_iter().filter(|notary| *notary != name));
         keys.trust(&name, key.id(), key.verify_key(), i64::MAX);
         let limits = config.limits;
         let node = Node::with_limits(name, key, RoomVersions::lm_04(), shared, client, keys, &limits);
@@ -289,36 +291,6 @@ fn write_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)
-}
-
-/// Keeps other servers' keys in the store.
-struct KeptKeys(Arc<dyn Store>);
-
-#[async_trait]
-impl KeyStore for KeptKeys {
-    async fn load(&self, server: &ServerName) -> Vec<StoredKeys> {
-        match self.0.server_keys(server).await {
-            Ok(kept) => kept
-                .into_iter()
-                .map(|keys| StoredKeys { response: keys.response, fetched_at_ms: keys.fetched_at })
-                .collect(),
-            Err(error) => {
-                tracing::error!(%server, %error, "kept keys cannot be read");
-                Vec::new()
-            }
-        }
-    }
-
-    async fn save(&self, server: &ServerName, key_set: &str, keys: StoredKeys) {
-        let keys = store::StoredKeys {
-            key_set: key_set.to_owned(),
-            response: keys.response,
-            fetched_at: keys.fetched_at_ms,
-        };
-        if let Err(error) = self.0.put_server_keys(server, keys).await {
-            tracing::error!(%server, %error, "keys cannot be kept");
-        }
-    }
 }
 
 #[cfg(test)]

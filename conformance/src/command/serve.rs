@@ -58,6 +58,9 @@ pub(crate) struct ServeArguments {
     /// Answer `/.well-known/matrix/server` with this name: delegate to it, with its port if it has one
     #[arg(long, value_name = "NAME[:PORT]", value_parser = delegate)]
     delegate_to: Option<ServerName>,
+    /// Whom to ask for the keys of servers that do not answer; may be repeated
+    #[arg(long, value_name = "NAME")]
+    notary: Vec<ServerName>,
     /// What to keep data in
     #[arg(long, value_name = "STORE", default_value = "embedded", value_parser = ["embedded"])]
     store: String,
@@ -90,6 +93,7 @@ struct FileSettings {
     allow_private: bool,
     dns: Option<SocketAddr>,
     delegate_to: Option<String>,
+    notary: Vec<ServerName>,
     control: Option<SocketAddr>,
     rate_limit: Vec<String>,
     limit: Vec<String>,
@@ -199,6 +203,7 @@ impl ServeArguments {
             well_known_port: None,
             delegate_to,
             limits,
+            notaries: self.notary.into_iter().chain(file.notary).collect(),
         };
         let listen = self.listen.or(file.listen).ok_or(ConfigError::Missing("--listen"))?;
         Ok(Settings { server, listen, control })

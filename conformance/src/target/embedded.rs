@@ -68,6 +68,7 @@ impl Embedded {
             // To itself, so that the cases about delegations have something to judge.
             delegate_to: Some(name.clone()),
             limits: limits(),
+            notaries: Vec::new(),
         };
         let server = Server::start(config, listener, Some(control)).await?;
         let address = server.control().map(|address| address.to_string()).unwrap_or_default();

@@ -28,7 +28,7 @@ fn a_configuration_file_does_as_well() {
         &config,
         format!(
             "server-name = \"localhost:9\"\ndata-dir = {data:?}\nlisten = \"127.0.0.1:0\"\n\
-             dns = \"127.0.0.1:53\"\ndelegate-to = \"matrix.example.org:443\"\n\
+             dns = \"127.0.0.1:53\"\ndelegate-to = \"matrix.example.org:443\"\nnotary = [\"example.org\"]\n\
              limit = [\"idle=60s\", \"body-bytes=4MiB\"]\nrate-limit = [\"off\", \"reads=50/s,500\"]\n"
         ),
     )

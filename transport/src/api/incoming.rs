@@ -7,13 +7,14 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Path, RawQuery, Request};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use mimi_linearized::id::{DeviceId, EventId, IdError, RoomId, ServerName, UserId};
 use mimi_linearized::json::Object;
 use mimi_linearized::json::strict::{self, Document, Segment};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Asking;
 use crate::clock;
 use crate::error::ApiError;
 use crate::node::Node;
@@ -51,7 +52,7 @@ async fn prove(node: &Node, parts: &Parts, body: Body) -> Result<(ServerName, Op
         _ => None,
     };
     let content = body.as_ref().map(|document| &document.value);
-    let origin = authenticate(node, &parts.method, &target_of(parts), &parts.headers, content).await?;
+    let origin = authenticate(node, parts, content).await?;
     Ok((origin, body))
 }
 
@@ -66,23 +67,20 @@ fn parse(body: &[u8]) -> Result<Document, ApiError> {
 }
 
 /// Checks every `Authorization` header of a request (LM-04 §12.4).
-async fn authenticate(
-    node: &Node,
-    method: &Method,
-    target: &str,
-    headers: &HeaderMap,
-    content: Option<&Value>,
-) -> Result<ServerName, ApiError> {
+async fn authenticate(node: &Node, parts: &Parts, content: Option<&Value>) -> Result<ServerName, ApiError> {
     let refuse = |error: request_auth::AuthError| {
         tracing::debug!(%error, "refused a request");
         ApiError::unauthenticated(error.to_string())
     };
-    let presented = request_auth::parse_all(headers).map_err(refuse)?;
+    let presented = request_auth::parse_all(&parts.headers).map_err(refuse)?;
     // Before anybody is asked for keys.
     presented.check_destination(&node.name).map_err(refuse)?;
     let now = clock::now_ms();
-    let ring = node.keys.ring_for_requests(presented.origin(), presented.key_ids(), now).await;
-    presented.verify(&ring, now, &node.name, method.as_str(), target, content).map_err(refuse)
+    // The origin is only claimed so far: what it makes us fetch is held against the address.
+    let keys = node.keys.on_behalf_of(Asking::by(parts));
+    let ring = keys.ring_for_requests(presented.origin(), presented.key_ids(), now).await;
+    let (method, target) = (parts.method.as_str(), target_of(parts));
+    presented.verify(&ring, now, &node.name, method, &target, content).map_err(refuse)
 }
 
 impl Authenticated {

@@ -4,6 +4,7 @@
 //! authentication, form, and then the endpoint's own refusals. How much and how often is checked beside them, as early
 //! as it can be told ([`crate::limits`]).
 
+mod asking;
 pub mod backfill;
 pub mod claim_keys;
 pub mod commit_message;
@@ -17,6 +18,8 @@ pub mod make_knock;
 pub mod make_leave;
 pub mod openapi;
 mod outgoing;
+pub mod query_keys;
+pub mod query_keys_bulk;
 mod routes;
 pub mod send;
 pub mod send_join;
@@ -34,6 +37,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 
+pub use asking::Asking;
 pub use incoming::{Answer, Authenticated, JsonBody, PathParams, QueryParams};
 use outgoing::failed;
 pub(crate) use outgoing::segment;
@@ -96,6 +100,8 @@ fn routes() -> Routes {
     const V3: &str = "/_matrix/federation/v3";
     let mut router = Routes::default()
         .route("/_matrix/key/v2/server", get(server_keys::handle))
+        .route("/_matrix/key/v2/query/{server}", get(query_keys::handle))
+        .route(query_keys_bulk::PATH, post(query_keys_bulk::handle))
         .route(&format!("{V1}/state/{{room}}"), get(state::handle))
         .route(&format!("{V1}/state_ids/{{room}}"), get(state_ids::handle))
         .route(&format!("{V1}/make_join/{{room}}/{{user}}"), get(make_join::handle))

@@ -2,20 +2,19 @@
 //!
 //! What is required of it: `LM-04/12.4.1.2/1` to `LM-04/12.4.1.2/14`.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
-use mimi_linearized::signing::ServerKeys;
+use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use std::collections::BTreeMap;
-
 use super::openapi::Endpoint;
 use super::shapes::Signatures;
 use super::{Answer, Paths};
-use crate::clock;
+use crate::keys;
 use crate::node::Node;
-use http::Method;
 
 /// A server's keys.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -53,13 +52,9 @@ pub struct RetiredKey {
     pub expired_ts: i64,
 }
 
-/// How long keys are said to be valid: about 12 hours (LM-04 §12.4.1.1).
-const VALID_FOR_MS: i64 = 12 * 60 * 60 * 1_000;
-
 /// Answers with the keys, signed anew. No authentication, no rate limit.
 pub async fn handle(State(node): State<Node>) -> Answer {
-    let valid_until = clock::now_ms().saturating_add(VALID_FOR_MS);
-    let keys = ServerKeys::publish(&node.name, &node.key, valid_until);
+    let keys = keys::publish(&node.name, &node.key);
     Answer(Value::Object(keys.as_object().clone()))
 }
 

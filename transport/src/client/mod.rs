@@ -28,7 +28,8 @@
 //! # let name = format!("localhost:{}", tcp.local_addr()?.port());
 //! # let server_name = ServerName::parse(&name)?;
 //! # let config = ServerConfig { server_name, data_dir: data.path().to_owned(), certificate: None, cas: Vec::new(),
-//! #     resolve: Vec::new(), allow_private: false, name_server: None, delegate_to: None };
+//! #     resolve: Vec::new(), allow_private: false, name_server: None, well_known_port: None, delegate_to: None,
+//! #     limits: mimi_transport::limits::Limits::default(), notaries: Vec::new() };
 //! # let server = Server::start(config, tcp, None).await?;
 //! # let ca = server.ca();
 //!

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mimi_linearized::id::{KeyId, ServerName};
 use mimi_linearized::signing::{ServerKeyRing, ServerKeys, VerifyKey};
 
-use super::KeyFetchError;
+use super::{KeyCriteria, KeyFetchError, KeyResponse};
 
 /// How far ahead a key response is relied on, whatever it says: 7 days, in milliseconds (`LM-04/12.4.1.1/2`).
 pub const MAX_VALIDITY_MS: i64 = 7 * 24 * 60 * 60 * 1000;
@@ -22,43 +22,8 @@ pub const LONGEST_PAUSE_MS: i64 = 60_000;
 /// keys more often than that loses the oldest ones.
 const MAX_RESPONSES: usize = 64;
 const MAX_KEYS: usize = 1024;
-
-/// A server's key response as it was fetched.
-#[derive(Debug)]
-pub struct KeyResponse {
-    /// The response, which its own keys have signed.
-    pub keys: ServerKeys,
-    /// When it was fetched, in milliseconds since the Unix epoch.
-    pub fetched_at_ms: i64,
-}
-
-impl KeyResponse {
-    /// Until when it is relied on: what it says, but no longer than seven days after it was fetched
-    /// (`LM-04/12.4.1.1/2`). In milliseconds since the Unix epoch.
-    #[must_use]
-    pub fn valid_until_ms(&self) -> i64 {
-        self.clamp(self.keys.valid_until_ts())
-    }
-
-    fn clamp(&self, end: i64) -> i64 {
-        end.min(self.fetched_at_ms.saturating_add(MAX_VALIDITY_MS))
-    }
-
-    /// The keys, written so that two responses of a server with the same keys, current and retired, have the same
-    /// text, whatever else they differ in.
-    #[must_use]
-    pub fn key_set(&self) -> String {
-        let current = self.keys.verify_keys().iter().map(|(id, key)| format!("{id} {}", key.to_base64()));
-        let old = self.keys.old_verify_keys().iter();
-        let old = old.map(|(id, old)| format!("{id} {} until {}", old.key.to_base64(), old.expired_ts));
-        current.chain(old).collect::<Vec<_>>().join(", ")
-    }
-
-    fn has_keys_of(&self, other: &Self) -> bool {
-        self.keys.verify_keys() == other.keys.verify_keys()
-            && self.keys.old_verify_keys() == other.keys.old_verify_keys()
-    }
-}
+/// The most bytes of one server's responses that are kept; the latest response is, whatever its size.
+const MAX_BYTES: usize = 128 * 1024;
 
 /// One key, as all responses together have it.
 #[derive(Debug, Clone, Copy)]
@@ -77,8 +42,19 @@ pub(super) enum Need {
     Events(Vec<(i64, Vec<KeyId>)>),
     /// A request, at this time, signed with these keys.
     Request(i64, Vec<KeyId>),
-    /// To give the response out as a notary, valid until this time.
-    Notary(i64),
+    /// To give responses out as a notary.
+    Notary(KeyCriteria),
+}
+
+impl Need {
+    /// How long keys from a notary have to be valid to be of use. `None` if nobody else is to be asked.
+    pub(super) fn minimum(&self) -> Option<i64> {
+        match self {
+            Self::Events(events) => events.iter().map(|(at, _)| (*at).max(0)).min(),
+            Self::Request(at, _) => Some(*at),
+            Self::Notary(_) => None,
+        }
+    }
 }
 
 /// All that is known of one server's keys.
@@ -114,9 +90,10 @@ impl ServerState {
                     || ids.iter().any(|id| !latest.keys.verify_keys().contains_key(id))
             }
             // Half of its lifetime it is given out without asking again (`LM-04/12.4.1.2/10`).
-            Need::Notary(minimum) => {
+            Need::Notary(criteria) => {
                 let lifetime = latest.valid_until_ms().saturating_sub(latest.fetched_at_ms);
-                latest.valid_until_ms() < *minimum || now > latest.fetched_at_ms.saturating_add(lifetime / 2)
+                now > latest.fetched_at_ms.saturating_add(lifetime / 2)
+                    || criteria.lacks(&self.responses, now)
             }
         }
     }
@@ -131,7 +108,7 @@ impl ServerState {
     }
 
     /// Takes in a response that is later than all others.
-    pub(super) fn add(&mut self, response: KeyResponse) {
+    pub(super) fn add(&mut self, response: Arc<KeyResponse>) {
         let end = response.valid_until_ms();
         let (current, old) = (response.keys.verify_keys(), response.keys.old_verify_keys());
         for (id, key) in current {
@@ -149,6 +126,55 @@ impl ServerState {
                 self.known.insert(id.clone(), KnownKey { key: old.key, until, retired: true });
             }
         }
+        // A response with other keys does not displace an older one (`LM-04/12.4.1.2/14`).
+        self.responses.retain(|older| !older.has_keys_of(&response));
+        self.responses.push(response);
+        self.keep_within_bounds();
+    }
+
+    /// Takes in a response that a notary gave at `now`. Returns it as it is to be kept, if it brings anything.
+    ///
+    /// When the server made it nobody knows, so that it counts as the latest only if its validity says so: if that ends
+    /// later than what is known, and not so late that the server may have promised it at any time before.
+    pub(super) fn add_given(&mut self, keys: ServerKeys, now: i64, bytes: usize) -> Option<Arc<KeyResponse>> {
+        let end = keys.valid_until_ts();
+        let Some(latest) = self.responses.last() else {
+            let response = Arc::new(KeyResponse::new(keys, now, bytes));
+            self.add(Arc::clone(&response));
+            return Some(response);
+        };
+        if end > latest.keys.valid_until_ts() && end <= now.saturating_add(MAX_VALIDITY_MS) {
+            let response = Arc::new(KeyResponse::new(keys, now, bytes));
+            self.add(Arc::clone(&response));
+            return Some(response);
+        }
+        let before = latest.fetched_at_ms.saturating_sub(1);
+        let response = Arc::new(KeyResponse::new(keys, before, bytes));
+        if self.responses.iter().any(|known| known.has_keys_of(&response)) {
+            return None;
+        }
+        for (id, key) in response.keys.verify_keys() {
+            let until = response.valid_until_ms();
+            match self.known.get_mut(id) {
+                None => {
+                    self.known.insert(id.clone(), KnownKey { key: *key, until, retired: false });
+                }
+                Some(known) if known.key == *key && !known.retired => known.until = known.until.max(until),
+                Some(_) => {}
+            }
+        }
+        for (id, old) in response.keys.old_verify_keys() {
+            let until = response.clamp(old.expired_ts);
+            self.known.entry(id.clone()).or_insert(KnownKey { key: old.key, until, retired: true });
+        }
+        let place = self.responses.len().saturating_sub(1);
+        self.responses.insert(place, Arc::clone(&response));
+        self.keep_within_bounds();
+        Some(response)
+    }
+
+    /// Forgets the keys whose validity ended first, and the oldest responses.
+    fn keep_within_bounds(&mut self) {
         while self.known.len() > MAX_KEYS {
             let Some(first) =
                 self.known.iter().min_by_key(|(_, known)| known.until).map(|(id, _)| id.clone())
@@ -157,12 +183,12 @@ impl ServerState {
             };
             self.known.remove(&first);
         }
-        // A response with other keys does not displace an older one (`LM-04/12.4.1.2/14`).
-        self.responses.retain(|older| !older.has_keys_of(&response));
-        if self.responses.len() >= MAX_RESPONSES {
+        let bytes = |responses: &[Arc<KeyResponse>]| responses.iter().map(|one| one.bytes()).sum::<usize>();
+        while self.responses.len() > MAX_RESPONSES
+            || (self.responses.len() > 1 && bytes(&self.responses) > MAX_BYTES)
+        {
             self.responses.remove(0);
         }
-        self.responses.push(Arc::new(response));
     }
 
     /// Lets a key count without a fetch, and stops all fetches from this server.
@@ -246,191 +272,4 @@ impl ServerState {
 }
 
 #[cfg(test)]
-mod tests {
-    use mimi_linearized::json::Value;
-    use mimi_linearized::signing::{KeyRing as _, KeyStanding, SigningKey, sign_object};
-    use serde_json::json;
-
-    use super::*;
-
-    const NOW: i64 = 1_700_000_000_000;
-    const DAY: i64 = 24 * 60 * 60 * 1000;
-
-    fn server() -> ServerName {
-        ServerName::parse("a.org").unwrap()
-    }
-
-    fn id(version: &str) -> KeyId {
-        KeyId::ed25519(version).unwrap()
-    }
-
-    fn key(seed: u8) -> SigningKey {
-        SigningKey::from_seed(id(&seed.to_string()), &[seed; 32])
-    }
-
-    /// A response with one current key and some retired ones.
-    fn response(
-        current: &SigningKey,
-        old: &[(&SigningKey, i64)],
-        valid_until: i64,
-        fetched: i64,
-    ) -> KeyResponse {
-        let mut object = ServerKeys::publish(&server(), current, valid_until).as_object().clone();
-        object.remove("signatures");
-        for (key, expired_ts) in old {
-            object["old_verify_keys"][key.id().as_str()] =
-                json!({"key": key.verify_key().to_base64(), "expired_ts": expired_ts});
-        }
-        sign_object(&mut object, &server(), current);
-        KeyResponse { keys: ServerKeys::parse(Value::Object(object)).unwrap(), fetched_at_ms: fetched }
-    }
-
-    fn standing(state: &ServerState, version: &str, at: i64) -> KeyStanding {
-        let mut ring = ServerKeyRing::new();
-        state.add_all_to(&mut ring, &server());
-        ring.standing(&server(), &id(version), at)
-    }
-
-    fn events(at: i64, version: &str) -> Need {
-        Need::Events(vec![(at, vec![id(version)])])
-    }
-
-    #[test]
-    fn validity_is_at_most_seven_days() {
-        assert_eq!(response(&key(1), &[], NOW + DAY, NOW).valid_until_ms(), NOW + DAY);
-        assert_eq!(response(&key(1), &[], NOW + 70 * DAY, NOW).valid_until_ms(), NOW + 7 * DAY);
-        let mut state = ServerState::default();
-        state.add(response(&key(1), &[(&key(2), NOW + 70 * DAY)], NOW + 70 * DAY, NOW));
-        for version in ["1", "2"] {
-            assert!(matches!(standing(&state, version, NOW + 7 * DAY), KeyStanding::Valid(_)));
-            assert_eq!(standing(&state, version, NOW + 7 * DAY + 1), KeyStanding::Expired);
-        }
-    }
-
-    #[test]
-    fn later_responses_prolong_and_retire() {
-        let mut state = ServerState::default();
-        state.add(response(&key(1), &[], NOW + 5, NOW));
-        state.add(response(&key(1), &[], NOW + 3, NOW));
-        assert!(matches!(standing(&state, "1", NOW + 5), KeyStanding::Valid(_)), "what was promised holds");
-        state.add(response(&key(1), &[], NOW + 9, NOW));
-        assert!(matches!(standing(&state, "1", NOW + 9), KeyStanding::Valid(_)));
-        assert_eq!(state.responses.len(), 1, "all had the same keys");
-        let set = |response: KeyResponse| response.key_set();
-        assert_eq!(set(response(&key(1), &[], NOW, NOW)), set(response(&key(1), &[], NOW + 9, NOW + 1)));
-        assert_ne!(set(response(&key(1), &[], NOW, NOW)), set(response(&key(2), &[], NOW, NOW)));
-        let old = |until| set(response(&key(1), &[(&key(2), until)], NOW, NOW));
-        assert!(old(1) != old(2) && old(1) != set(response(&key(1), &[], NOW, NOW)));
-        state.add(response(&key(2), &[(&key(1), NOW + 2)], NOW + 9, NOW));
-        assert!(matches!(standing(&state, "1", NOW + 2), KeyStanding::Valid(_)));
-        assert_eq!(standing(&state, "1", NOW + 3), KeyStanding::Expired, "retirement overrides the promise");
-        // A key that is dropped without being retired keeps its validity.
-        state.add(response(&key(3), &[], NOW + 20, NOW));
-        assert!(matches!(standing(&state, "2", NOW + 9), KeyStanding::Valid(_)));
-        assert_eq!(state.responses.len(), 3, "responses with other keys are kept");
-        assert_eq!(state.responses().last().unwrap().keys.verify_keys().len(), 1);
-    }
-
-    #[test]
-    fn an_id_speaks_for_its_current_key() {
-        let reused = SigningKey::from_seed(id("1"), &[7; 32]);
-        let mut state = ServerState::default();
-        state.add(response(&reused, &[(&key(1), NOW - 5)], NOW + 5, NOW));
-        assert_eq!(standing(&state, "1", NOW + 5), KeyStanding::Valid(reused.verify_key()));
-    }
-
-    #[test]
-    fn a_request_counts_only_the_current_keys_of_the_latest_response() {
-        let mut state = ServerState::default();
-        state.add(response(&key(1), &[], NOW + DAY, NOW));
-        state.add(response(&key(2), &[(&key(3), NOW + DAY)], NOW + 5, NOW));
-        let mut ring = ServerKeyRing::new();
-        state.add_current_to(&mut ring, &server());
-        assert!(matches!(ring.standing(&server(), &id("2"), NOW + 5), KeyStanding::Valid(_)));
-        assert_eq!(ring.standing(&server(), &id("2"), NOW + 6), KeyStanding::Expired);
-        for version in ["1", "3"] {
-            assert_eq!(ring.standing(&server(), &id(version), NOW), KeyStanding::Unknown);
-        }
-        // One that is listed as retired as well ends with its retirement.
-        state.add(response(&key(2), &[(&key(2), NOW + 1)], NOW + 5, NOW));
-        let mut ring = ServerKeyRing::new();
-        state.add_current_to(&mut ring, &server());
-        assert_eq!(ring.standing(&server(), &id("2"), NOW + 2), KeyStanding::Expired);
-    }
-
-    #[test]
-    fn a_fetch_is_needed_only_if_it_may_help() {
-        let mut state = ServerState::default();
-        assert!(state.lacks(&events(NOW, "1"), NOW), "nothing is known");
-        state.add(response(&key(1), &[(&key(2), NOW - 5)], NOW + 10, NOW));
-        for (need, lacking) in [
-            (events(NOW, "1"), false),
-            (events(NOW - 400 * DAY, "1"), false),
-            (events(NOW + 11, "1"), true),
-            (events(NOW + 7 * DAY, "1"), true),
-            (events(NOW + 7 * DAY + 1, "1"), false),
-            (events(NOW, "2"), false),
-            (events(NOW, "3"), true),
-            (Need::Request(NOW + 10, vec![id("1")]), false),
-            (Need::Request(NOW + 11, vec![id("1")]), true),
-            (Need::Request(NOW, vec![id("1"), id("2")]), true),
-            (Need::Notary(NOW + 10), false),
-            (Need::Notary(NOW + 11), true),
-        ] {
-            assert_eq!(state.lacks(&need, NOW), lacking, "{need:?}");
-        }
-        assert!(!state.lacks(&Need::Notary(NOW), NOW + 5));
-        assert!(state.lacks(&Need::Notary(NOW), NOW + 6), "half of its life is over");
-        state.trust(&id("9"), key(9).verify_key(), i64::MAX);
-        assert!(!state.lacks(&events(NOW, "3"), NOW), "a trusted server is not asked");
-    }
-
-    #[test]
-    fn fetches_are_bounded() {
-        let mut state = ServerState::default();
-        assert!(state.may_fetch(NOW));
-        state.begin(NOW);
-        state.succeeded(NOW + 10);
-        assert!(!state.may_fetch(NOW + 2_009));
-        assert!(state.may_fetch(NOW + 2_010));
-        assert!(state.may_fetch(NOW - DAY), "a clock that was set back blocks nothing for long");
-        assert_eq!(state.failure(), None);
-        let mut now = NOW + DAY;
-        for pause in [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000] {
-            state.begin(now);
-            assert!(!state.may_fetch(now));
-            state.failed(now, KeyFetchError::TimedOut);
-            assert_eq!(state.failure(), Some(KeyFetchError::TimedOut));
-            assert!(!state.may_fetch(now + pause - 1));
-            now += pause;
-            assert!(state.may_fetch(now));
-        }
-        state.begin(now);
-        state.succeeded(now);
-        state.begin(now + 2_000);
-        assert_eq!(state.failure(), Some(KeyFetchError::Interrupted), "until the outcome is known");
-        assert!(state.may_fetch(now + 3_000), "the count of failures began anew");
-    }
-
-    #[test]
-    fn what_is_kept_is_bounded() {
-        let mut state = ServerState::default();
-        for index in 0..u32::try_from(MAX_KEYS + 10).unwrap() {
-            let mut seed = [0; 32];
-            seed[..4].copy_from_slice(&index.to_be_bytes());
-            let key = SigningKey::from_seed(id(&format!("k{index}")), &seed);
-            let fetched = NOW + i64::from(index);
-            state.add(KeyResponse {
-                keys: ServerKeys::publish(&server(), &key, fetched + 5),
-                fetched_at_ms: fetched,
-            });
-        }
-        assert_eq!(state.known.len(), MAX_KEYS);
-        assert_eq!(state.responses.len(), MAX_RESPONSES);
-        assert!(
-            !state.known.contains_key(&id("k9")) && state.known.contains_key(&id("k10")),
-            "the oldest go first"
-        );
-        assert!(matches!(standing(&state, "k1033", NOW), KeyStanding::Valid(_)));
-    }
-}
+mod tests;

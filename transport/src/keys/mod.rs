@@ -1,160 +1,72 @@
-//! Other servers' keys: fetching, checking, keeping them (LM-04 §12.4.1).
+//! Other servers' keys: fetching, checking, keeping them, and giving them out as a notary (LM-04 §12.4.1).
 //!
 //! Checks of signatures do no I/O. Whoever wants one asks [`RemoteKeys`] for a ring of the keys it needs first, and
 //! that fetches what is missing, as far as it may: from the server the keys belong to (`LM-04/12.4.1/2`), one fetch
 //! for each server at a time, and not sooner than 2 s after an answer or 1, 2, 4, … 60 s after a failure
-//! (`LM-04/12.4.1.2/12`).
+//! (`LM-04/12.4.1.2/12`). A server that does not answer is asked for at the notaries that are configured.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `cache.rs`, `response.rs` | what is known of one server, and when it may be asked; no I/O |
+//! | `asker.rs`, `limits.rs` | how much one asker may set off |
+//! | `source.rs` | the wire |
+//! | `store.rs`, `kept.rs` | what outlasts a run |
+//! | `perspective.rs` | asking notaries |
+//! | `notary.rs` | being one |
+//!
+//! A key is decoded when it is fetched, or read from the store, and never again: a request is checked with the point of
+//! the curve that is in memory.
 
+mod asker;
 mod cache;
+mod error;
+mod fetched;
+mod kept;
+mod limits;
+mod notary;
+mod perspective;
+mod response;
+mod source;
 mod store;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use mimi_linearized::id::{KeyId, ServerName};
 use mimi_linearized::json::strict;
-use mimi_linearized::signing::{KeyRing, KeyStanding, ServerKeyRing, ServerKeys, ServerKeysError, VerifyKey};
-use tokio::sync::{OwnedMutexGuard, Semaphore};
+use mimi_linearized::signing::{ServerKeys, VerifyKey};
+use tokio::sync::{OwnedMutexGuard, Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use self::asker::Budgets;
 use self::cache::{Need, ServerState};
-use crate::client::{Attempts, CallLimits, ClientError, FederationClient, Retry};
 use crate::clock::Clock;
 
-pub use cache::{FIRST_PAUSE_MS, KeyResponse, LONGEST_PAUSE_MS, MAX_VALIDITY_MS, PAUSE_AFTER_SUCCESS_MS};
+pub use asker::Asker;
+pub use cache::{FIRST_PAUSE_MS, LONGEST_PAUSE_MS, MAX_VALIDITY_MS, PAUSE_AFTER_SUCCESS_MS};
+pub use error::KeyFetchError;
+pub use fetched::FetchedKeys;
+pub use kept::KeptKeys;
+pub use limits::KeyLimits;
+pub use notary::{Notary, publish};
+pub use response::{KeyCriteria, KeyResponse};
+pub use source::KeySource;
 pub use store::{KeyStore, NoKeyStore, StoredKeys};
 
 /// Where a server publishes its keys (LM-04 §12.4.1.2).
 pub const KEY_PATH: &str = "/_matrix/key/v2/server";
 
-/// The largest key response that is read, in bytes.
-const MAX_RESPONSE_BYTES: usize = 64 * 1024;
-
-/// Where key responses come from. [`FederationClient`] fetches them from the servers themselves.
-#[async_trait]
-pub trait KeySource: Send + Sync + 'static {
-    /// The body of the answer 200 to `GET /_matrix/key/v2/server` of `server`, not checked yet.
-    ///
-    /// # Errors
-    /// Why there is none.
-    async fn fetch(&self, server: &ServerName) -> Result<Bytes, ClientError>;
-}
-
-#[async_trait]
-impl KeySource for FederationClient {
-    async fn fetch(&self, server: &ServerName) -> Result<Bytes, ClientError> {
-        let limits = CallLimits { response_bytes: MAX_RESPONSE_BYTES, ..CallLimits::default() };
-        // A connection that is cut says nothing about the server, and every request signed with its keys is refused
-        // until they are there. A server that is not there at all is left alone instead.
-        let mut attempts = Attempts::new(Retry::default(), limits);
-        loop {
-            match self.get_unsigned(server, KEY_PATH, attempts.limits()).await {
-                Ok(response) => return response.ok().cloned(),
-                Err(error) if error.is_cut() => attempts.failed(error).await?,
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-/// Why a server's keys were not fetched.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyFetchError {
-    /// There is no answer, or it is an error.
-    #[error(transparent)]
-    Client(Arc<ClientError>),
-    /// The answer is not JSON that everybody reads alike.
-    #[error("the key response: {0}")]
-    Json(Arc<strict::JsonError>),
-    /// The answer is no key response, or its keys have not signed it (`LM-04/12.4.1.2/2`).
-    #[error("the key response: {0}")]
-    Keys(#[from] ServerKeysError),
-    /// The answer is another server's (`LM-04/12.4.1.2/3`).
-    #[error("the key response is that of {0}")]
-    WrongServer(ServerName),
-    /// There was no answer in time.
-    #[error("the keys did not arrive in time")]
-    TimedOut,
-    /// The attempt was broken off, or is still under way.
-    #[error("fetching the keys was interrupted")]
-    Interrupted,
-}
-
-impl PartialEq for KeyFetchError {
-    /// Errors of the network are equal only if they are the same one.
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Client(a), Self::Client(b)) => Arc::ptr_eq(a, b),
-            (Self::Json(a), Self::Json(b)) => Arc::ptr_eq(a, b),
-            (Self::Keys(a), Self::Keys(b)) => a == b,
-            (Self::WrongServer(a), Self::WrongServer(b)) => a == b,
-            (Self::TimedOut, Self::TimedOut) | (Self::Interrupted, Self::Interrupted) => true,
-            _ => false,
-        }
-    }
-}
-
-/// The bounds of [`RemoteKeys`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeyLimits {
-    /// How long one fetch may take. 10 s unless set. Reading and writing the store are bounded by the same time.
-    pub fetch: Duration,
-    /// How many fetches there are at the same time, from all servers together. 64 unless set.
-    pub fetches: usize,
-    /// How many servers are remembered. 10,000 unless set. Beyond that, those without any keys are forgotten first,
-    /// then those that were not asked for longest; what the store has of them stays.
-    pub servers: usize,
-}
-
-impl Default for KeyLimits {
-    fn default() -> Self {
-        Self { fetch: Duration::from_secs(10), fetches: 64, servers: 10_000 }
-    }
-}
-
-/// The keys that were asked for, as far as they are known.
-#[derive(Debug, Clone, Default)]
-pub struct FetchedKeys {
-    ring: ServerKeyRing,
-    unavailable: BTreeMap<ServerName, KeyFetchError>,
-}
-
-impl FetchedKeys {
-    /// The keys.
-    #[must_use]
-    pub fn ring(&self) -> &ServerKeyRing {
-        &self.ring
-    }
-
-    /// The keys, for who does not need to know what is unavailable.
-    #[must_use]
-    pub fn into_ring(self) -> ServerKeyRing {
-        self.ring
-    }
-
-    /// The servers of which a key was wanted that is not known, and which could not be asked for it. A check that fails
-    /// for want of their keys says nothing about the signature. A server that answered without the key is not here.
-    #[must_use]
-    pub fn unavailable(&self) -> &BTreeMap<ServerName, KeyFetchError> {
-        &self.unavailable
-    }
-}
-
-impl KeyRing for FetchedKeys {
-    fn standing(&self, server: &ServerName, key: &KeyId, at: i64) -> KeyStanding {
-        self.ring.standing(server, key, at)
-    }
-}
-
 /// Other servers' keys. Clones share what they know.
 #[derive(Clone)]
-pub struct RemoteKeys(Arc<Inner>);
+pub struct RemoteKeys {
+    inner: Arc<Inner>,
+    notaries: Arc<[ServerName]>,
+    /// On whose behalf this handle fetches; our own, if there is nobody.
+    asker: Option<Asker>,
+}
 
 struct Inner {
     source: Box<dyn KeySource>,
@@ -162,6 +74,9 @@ struct Inner {
     clock: Clock,
     limits: KeyLimits,
     fetches: Semaphore,
+    /// What of these is for askers who have not shown who they are.
+    unproved: Semaphore,
+    budgets: Budgets,
     servers: Mutex<HashMap<ServerName, Arc<Entry>>>,
     /// Counts uses of entries; what is larger is later.
     ticks: AtomicU64,
@@ -193,15 +108,31 @@ impl RemoteKeys {
     /// Knows nothing yet. Fetches from `source`, keeps what it got in `store`.
     #[must_use]
     pub fn new(source: impl KeySource, store: impl KeyStore, clock: Clock, limits: KeyLimits) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Inner {
             source: Box::new(source),
             store: Box::new(store),
             clock,
             limits,
             fetches: Semaphore::new(limits.fetches.max(1)),
+            unproved: Semaphore::new((limits.fetches / 2).max(1)),
+            budgets: Budgets::new(limits.burst, limits.interval),
             servers: Mutex::default(),
             ticks: AtomicU64::new(1),
-        }))
+        };
+        Self { inner: Arc::new(inner), notaries: Arc::default(), asker: None }
+    }
+
+    /// Asks these servers, in this order, for the keys of servers that do not answer.
+    #[must_use]
+    pub fn with_notaries(self, notaries: impl IntoIterator<Item = ServerName>) -> Self {
+        Self { notaries: notaries.into_iter().collect(), ..self }
+    }
+
+    /// The same keys, fetched on behalf of somebody, who may cause only so many fetches ([`KeyLimits::burst`]). `None`
+    /// is this server itself, which is not limited.
+    #[must_use]
+    pub fn on_behalf_of(&self, asker: impl Into<Option<Asker>>) -> Self {
+        Self { asker: asker.into(), ..self.clone() }
     }
 
     /// Lets a key of `server` count until `valid_until`, in milliseconds since the Unix epoch, without any fetch. This
@@ -260,26 +191,27 @@ impl RemoteKeys {
     }
 
     /// The responses of a server for being given out as a notary, those with different keys each, the latest last
-    /// (`LM-04/12.4.1.2/14`). The server is asked if the latest is past half of its life (`LM-04/12.4.1.2/10`), or not
-    /// valid as long as `minimum_valid_until`, in milliseconds since the Unix epoch. If it does not answer, what is
-    /// there is returned (`LM-04/12.4.1.2/13`).
-    pub async fn responses(&self, server: &ServerName, minimum_valid_until: i64) -> Vec<Arc<KeyResponse>> {
-        let (entry, _) = self.obtain(server, Need::Notary(minimum_valid_until)).await;
-        entry.state().responses()
+    /// (`LM-04/12.4.1.2/14`). The server is asked if the latest is past half of its life (`LM-04/12.4.1.2/10`), or if
+    /// none is what is asked for. If it does not answer, what is there is returned (`LM-04/12.4.1.2/13`).
+    pub async fn responses(&self, server: &ServerName, criteria: &KeyCriteria) -> Vec<Arc<KeyResponse>> {
+        let (entry, _) = self.obtain(server, Need::Notary(criteria.clone())).await;
+        let mut responses = entry.state().responses();
+        responses.retain(|response| criteria.admits(response));
+        responses
     }
 
     fn servers(&self) -> MutexGuard<'_, HashMap<ServerName, Arc<Entry>>> {
         // The map is whole whenever the lock is free.
-        self.0.servers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn entry(&self, server: &ServerName) -> Arc<Entry> {
         let mut servers = self.servers();
-        if !servers.contains_key(server) && servers.len() >= self.0.limits.servers.max(1) {
+        if !servers.contains_key(server) && servers.len() >= self.inner.limits.servers.max(1) {
             forget_some(&mut servers);
         }
         let entry = servers.entry(server.clone()).or_default();
-        entry.last_used.store(self.0.ticks.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        entry.last_used.store(self.inner.ticks.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         Arc::clone(entry)
     }
 
@@ -287,7 +219,7 @@ impl RemoteKeys {
     /// server could not be asked, also why.
     async fn obtain(&self, server: &ServerName, need: Need) -> (Arc<Entry>, Option<KeyFetchError>) {
         let entry = self.entry(server);
-        let clock = &self.0.clock;
+        let clock = &self.inner.clock;
         if !entry.state().lacks(&need, clock.now_ms()) {
             return (entry, None);
         }
@@ -295,34 +227,35 @@ impl RemoteKeys {
         let turn = Arc::clone(&entry.asking).lock_owned().await;
         // A task of its own, so that a caller who goes away neither ends the fetch nor evades its bounds.
         let asking = self.clone().ask(server.clone(), Arc::clone(&entry), need.clone(), turn);
-        let _ = tokio::spawn(asking).await;
+        let refused = tokio::spawn(asking).await.ok().and_then(Result::err);
         let failure = {
             let state = entry.state();
-            state.lacks(&need, clock.now_ms()).then(|| state.failure()).flatten()
+            state.lacks(&need, clock.now_ms()).then(|| refused.or_else(|| state.failure())).flatten()
         };
         (entry, failure)
     }
 
-    /// Asks the store, if it was not asked before, and then the server, if that is still needed and allowed.
-    async fn ask(self, server: ServerName, entry: Arc<Entry>, need: Need, _turn: OwnedMutexGuard<()>) {
-        let Inner { store, clock, limits, .. } = &*self.0;
+    /// Asks the store, if it was not asked before, and then the server, if that is still needed and allowed, and then
+    /// the notaries. An error is that the asker may not cause any more fetches.
+    async fn ask(
+        self,
+        server: ServerName,
+        entry: Arc<Entry>,
+        need: Need,
+        _turn: OwnedMutexGuard<()>,
+    ) -> Result<(), KeyFetchError> {
+        let Inner { clock, budgets, .. } = &*self.inner;
         if !entry.state().loaded {
-            let stored = timeout(limits.fetch, store.load(&server)).await.unwrap_or_else(|_| {
-                tracing::warn!(%server, "the key store does not answer");
-                Vec::new()
-            });
-            let mut responses: Vec<_> =
-                stored.into_iter().filter_map(|keys| read_stored(&server, &keys)).collect();
-            responses.sort_by_key(|response| response.fetched_at_ms);
-            let mut state = entry.state();
-            state.loaded = true;
-            responses.into_iter().for_each(|response| state.add(response));
+            self.load(&server, &entry).await;
         }
         {
             let now = clock.now_ms();
             let mut state = entry.state();
             if !state.lacks(&need, now) || !state.may_fetch(now) {
-                return;
+                return Ok(());
+            }
+            if let Some(asker) = self.asker.as_ref().filter(|asker| !budgets.take(asker, now)) {
+                return Err(KeyFetchError::TooMany(asker.clone()));
             }
             state.begin(now);
         }
@@ -330,30 +263,60 @@ impl RemoteKeys {
         let now = clock.now_ms();
         match fetched {
             Ok((body, keys)) => {
-                let response = KeyResponse { keys, fetched_at_ms: now };
-                let key_set = response.key_set();
+                let response = Arc::new(KeyResponse::new(keys, now, body.len()));
                 {
                     let mut state = entry.state();
-                    state.add(response);
+                    state.add(Arc::clone(&response));
                     state.succeeded(now);
                 }
-                let stored = StoredKeys { response: body.to_vec(), fetched_at_ms: now };
-                if timeout(limits.fetch, store.save(&server, &key_set, stored)).await.is_err() {
-                    tracing::warn!(%server, "the key store does not take a response");
-                }
+                self.save(&server, &response, &body).await;
             }
             Err(error) => {
                 tracing::debug!(%server, %error, "fetching keys");
                 entry.state().failed(now, error);
+                self.ask_notaries(&server, &entry, &need).await;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes in what the store has.
+    async fn load(&self, server: &ServerName, entry: &Entry) {
+        let Inner { store, limits, .. } = &*self.inner;
+        let stored = timeout(limits.fetch, store.load(server)).await.unwrap_or_else(|_| {
+            tracing::warn!(%server, "the key store does not answer");
+            Vec::new()
+        });
+        let mut responses: Vec<_> =
+            stored.into_iter().filter_map(|keys| read_stored(server, &keys)).collect();
+        responses.sort_by_key(|response| response.fetched_at_ms);
+        let mut state = entry.state();
+        state.loaded = true;
+        responses.into_iter().for_each(|response| state.add(Arc::new(response)));
+    }
+
+    async fn save(&self, server: &ServerName, response: &KeyResponse, body: &[u8]) {
+        let Inner { store, limits, .. } = &*self.inner;
+        let stored = StoredKeys { response: body.to_vec(), fetched_at_ms: response.fetched_at_ms };
+        if timeout(limits.fetch, store.save(server, &response.key_set(), stored)).await.is_err() {
+            tracing::warn!(%server, "the key store does not take a response");
         }
     }
 
+    /// Waits for its turn to use the network. The semaphores are never closed.
+    async fn permits(&self) -> [Option<SemaphorePermit<'_>>; 2] {
+        let Inner { fetches, unproved, .. } = &*self.inner;
+        let place = match &self.asker {
+            Some(asker) if !asker.is_proved() => unproved.acquire().await.ok(),
+            _ => None,
+        };
+        [place, fetches.acquire().await.ok()]
+    }
+
     async fn fetch(&self, server: &ServerName) -> Result<(Bytes, ServerKeys), KeyFetchError> {
-        let Inner { source, fetches, limits, .. } = &*self.0;
+        let Inner { source, limits, .. } = &*self.inner;
         let fetching = async {
-            // The semaphore is never closed, so that there is a permit as soon as one is free.
-            let _permit = fetches.acquire().await;
+            let _permits = self.permits().await;
             source.fetch(server).await
         };
         let body = timeout(limits.fetch, fetching).await.map_err(|_| KeyFetchError::TimedOut)?;
@@ -376,7 +339,7 @@ fn read(server: &ServerName, body: &[u8]) -> Result<ServerKeys, KeyFetchError> {
 
 fn read_stored(server: &ServerName, stored: &StoredKeys) -> Option<KeyResponse> {
     match read(server, &stored.response) {
-        Ok(keys) => Some(KeyResponse { keys, fetched_at_ms: stored.fetched_at_ms }),
+        Ok(keys) => Some(KeyResponse::new(keys, stored.fetched_at_ms, stored.response.len())),
         Err(error) => {
             tracing::warn!(%server, %error, "a stored key response cannot be used");
             None

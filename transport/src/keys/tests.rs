@@ -1,9 +1,16 @@
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+mod asking;
+mod bounds;
+mod giving;
 
-use mimi_linearized::signing::SigningKey;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mimi_linearized::signing::{KeyRing as _, KeyStanding, SigningKey};
 use tokio::sync::Notify;
 
 use super::*;
+use crate::client::ClientError;
 use crate::clock::ManualClock;
 use crate::error::ApiError;
 
@@ -30,6 +37,12 @@ fn response(name: &ServerName, version: u8, valid_until: i64) -> Bytes {
 #[derive(Default)]
 struct Source {
     answer: Mutex<Option<Bytes>>,
+    /// What single servers answer instead.
+    answers: Mutex<HashMap<ServerName, Bytes>>,
+    /// What notaries answer.
+    objects: Mutex<HashMap<ServerName, Bytes>>,
+    /// Which notary was asked, for whom, and for which validity.
+    queries: Mutex<Vec<(ServerName, ServerName, i64)>>,
     fetches: AtomicUsize,
     shut: AtomicBool,
     asked: Notify,
@@ -41,6 +54,10 @@ impl Source {
         *self.answer.lock().unwrap() = answer.into();
     }
 
+    fn set_for(&self, server: &ServerName, answer: Bytes) {
+        self.answers.lock().unwrap().insert(server.clone(), answer);
+    }
+
     fn count(&self) -> usize {
         self.fetches.load(Ordering::SeqCst)
     }
@@ -50,18 +67,25 @@ struct Shared(Arc<Source>);
 
 #[async_trait]
 impl KeySource for Shared {
-    async fn fetch(&self, _server: &ServerName) -> Result<Bytes, ClientError> {
+    async fn fetch(&self, server: &ServerName) -> Result<Bytes, ClientError> {
         self.0.fetches.fetch_add(1, Ordering::SeqCst);
         self.0.asked.notify_one();
         if self.0.shut.load(Ordering::SeqCst) {
             self.0.opened.notified().await;
         }
-        let answer = self.0.answer.lock().unwrap().clone();
-        answer.ok_or_else(|| {
-            let error = ApiError::unknown("down");
-            ClientError::Api { status: error.status(), error }
-        })
+        let own = self.0.answers.lock().unwrap().get(server).cloned();
+        own.or_else(|| self.0.answer.lock().unwrap().clone()).ok_or_else(down)
     }
+
+    async fn query(&self, notary: &ServerName, server: &ServerName, at: i64) -> Result<Bytes, ClientError> {
+        self.0.queries.lock().unwrap().push((notary.clone(), server.clone(), at));
+        self.0.objects.lock().unwrap().get(notary).cloned().ok_or_else(down)
+    }
+}
+
+fn down() -> ClientError {
+    let error = ApiError::unknown("down");
+    ClientError::Api { status: error.status(), error }
 }
 
 /// Keeps everything in memory.
@@ -144,7 +168,7 @@ async fn a_retired_or_dropped_key_checks_events_but_not_requests() {
     assert_eq!(for_request(&keys, 1, NOW).await, (KeyStanding::Unknown, true));
     assert_eq!(for_event(&keys, 1, NOW).await, valid(1));
     assert_eq!(for_event(&keys, 2, NOW).await, valid(2));
-    let all = keys.responses(&server(), NOW).await;
+    let all = keys.responses(&server(), &KeyCriteria::All(NOW)).await;
     assert_eq!(all.len(), 2);
     assert!(all[1].keys.verify_keys().contains_key(&id(2)), "the latest is last");
 }
@@ -202,7 +226,9 @@ async fn old_keys_are_used_while_the_server_is_down() {
     assert_eq!(for_request(&keys, 1, NOW + 1_000_000_000).await, (KeyStanding::Expired, false));
     assert_eq!(for_event(&keys, 2, NOW).await, (KeyStanding::Unknown, false));
     assert_eq!(for_event(&keys, 1, NOW).await, valid(1));
-    assert_eq!(keys.responses(&server(), i64::MAX).await.len(), 1, "a notary gives out the last one");
+    let asked = async |minimum| keys.responses(&server(), &KeyCriteria::All(minimum)).await.len();
+    assert_eq!(asked(NOW + 5_000).await, 1, "a notary gives out the last one");
+    assert_eq!(asked(NOW + 1_000_000_000).await, 0, "unless it is to be valid for longer");
 }
 
 #[tokio::test]

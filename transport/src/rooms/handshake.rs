@@ -135,7 +135,7 @@ impl Node {
         if from.origin.as_ref() != Some(event.sender_server()) {
             return Err(RoomError::Forbidden("the user belongs to another server"));
         }
-        let proposal = self.verify_lpdu(lpdu).await?;
+        let proposal = self.verify_lpdu(lpdu, &from).await?;
         let id = match self.accept_into(&cell, proposal, &from).await? {
             Accepted::Now(event) => event.id().clone(),
             Accepted::Already(id) => id,

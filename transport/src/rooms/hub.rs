@@ -12,6 +12,7 @@ use mimi_mls::DeviceAddress;
 
 use super::{Cell, Role, RoomError, settle};
 use crate::devices::LeavesOf;
+use crate::keys::Asker;
 use crate::node::Node;
 use crate::store::{ExpectedHead, NewRecord};
 
@@ -22,6 +23,13 @@ pub struct Provenance {
     pub origin: Option<ServerName>,
     /// The transaction it came in.
     pub txn_id: Option<String>,
+}
+
+impl Provenance {
+    /// On whose behalf keys are fetched for it.
+    pub(super) fn asker(&self) -> Option<Asker> {
+        self.origin.clone().map(Asker::Server)
+    }
 }
 
 impl Node {

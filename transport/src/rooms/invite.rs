@@ -11,6 +11,7 @@ use mimi_linearized::version::RoomVersion;
 use serde_json::{Value, json};
 
 use super::hub::{Accepted, Provenance};
+use super::receive::keys_of;
 use super::{Cell, Role, RoomError, Sent, send, settle};
 use crate::api::invite as endpoint;
 use crate::clock;
@@ -146,7 +147,7 @@ impl Node {
             }
             Proposer::Lpdu(bytes, from) => {
                 let lpdu = Lpdu::parse(bytes, &facts.version)?;
-                Ok((self.verify_lpdu(lpdu).await?, from.clone()))
+                Ok((self.verify_lpdu(lpdu, from).await?, from.clone()))
             }
         }
     }
@@ -210,7 +211,8 @@ impl Node {
         if from.origin.as_ref() != Some(&hub) {
             return Err(RoomError::Forbidden("the invite is not from the hub of the room"));
         }
-        let ring = self.ring_for(std::slice::from_ref(&pdu)).await;
+        let keys = self.keys.on_behalf_of(from.asker());
+        let ring = keys.ring_for_events(&keys_of(std::slice::from_ref(&pdu))).await;
         let event = pdu.verify(&ring)?.into_event();
         let record = InviteRecord {
             room_id: event.event().room_id().clone(),

@@ -11,7 +11,6 @@ use mimi_linearized::json::Object;
 
 use super::hub::Provenance;
 use super::{Cell, Role, RoomError, settle};
-use crate::keys::FetchedKeys;
 use crate::node::Node;
 
 /// What became of an entry.
@@ -60,7 +59,7 @@ impl Node {
         from: &Provenance,
     ) -> Result<Received, RoomError> {
         let id = lpdu.id().clone();
-        let proposal = match self.verify_lpdu(lpdu).await {
+        let proposal = match self.verify_lpdu(lpdu, from).await {
             Ok(proposal) => proposal,
             Err(error) => return Ok(Received::Dropped(error.to_string())),
         };
@@ -91,7 +90,8 @@ impl Node {
         if self.store.locate(&id).await?.is_some() {
             return Ok(Received::Accepted);
         }
-        let ring = self.ring_for(std::slice::from_ref(&pdu)).await;
+        let keys = self.keys.on_behalf_of(from.asker());
+        let ring = keys.ring_for_events(&keys_of(std::slice::from_ref(&pdu))).await;
         let verified = match pdu.verify(&ring) {
             Ok(verified) => verified,
             Err(error) => {
@@ -118,27 +118,17 @@ impl Node {
         }
     }
 
-    /// Checks an LPDU's signature and hash, fetching the key it needs.
-    pub(super) async fn verify_lpdu(&self, lpdu: Lpdu) -> Result<Proposal, RoomError> {
+    /// Checks an LPDU's signature and hash, fetching the key it needs on behalf of who sent it.
+    pub(super) async fn verify_lpdu(&self, lpdu: Lpdu, from: &Provenance) -> Result<Proposal, RoomError> {
         let event = lpdu.event();
         let needed = needed_keys(event.as_object(), lpdu.signers(), event.origin_server_ts());
-        let ring = self.keys.ring_for_events(&needed).await;
+        let ring = self.keys.on_behalf_of(from.asker()).ring_for_events(&needed).await;
         Ok(Proposal::of_lpdu(lpdu.verify(&ring)?))
     }
 
-    /// The keys that PDUs need.
-    pub(super) async fn ring_for(&self, pdus: &[Pdu]) -> FetchedKeys {
-        let mut needed = Vec::new();
-        for pdu in pdus {
-            let event = pdu.event().event();
-            needed.extend(needed_keys(event.as_object(), pdu.signers(), event.origin_server_ts()));
-        }
-        self.keys.ring_for_events(&needed).await
-    }
-
-    /// The PDUs that verify, in order.
+    /// The PDUs of an answer that verify, in order.
     pub(super) async fn verify_pdus(&self, pdus: Vec<Pdu>) -> Vec<VerifiedPdu> {
-        let ring = self.ring_for(&pdus).await;
+        let ring = self.keys.ring_for_events(&keys_of(&pdus)).await;
         let verify = |pdu: Pdu| {
             let id = pdu.event().id().clone();
             pdu.verify(&ring)
@@ -153,6 +143,15 @@ impl Node {
 
 /// A server, when it signed, and the keys it says it signed with.
 pub(super) type NeededKeys = (ServerName, i64, Vec<KeyId>);
+
+/// The keys that PDUs need.
+pub(super) fn keys_of(pdus: &[Pdu]) -> Vec<NeededKeys> {
+    let of = |pdu: &Pdu| {
+        let event = pdu.event().event();
+        needed_keys(event.as_object(), pdu.signers(), event.origin_server_ts())
+    };
+    pdus.iter().flat_map(of).collect()
+}
 
 fn needed_keys<'s>(
     object: &Object,

@@ -46,6 +46,9 @@ pub struct InboxItem {
     pub once: Option<String>,
 }
 
+/// The most responses with different keys that are kept of one server.
+pub const MAX_KEY_RESPONSES: u32 = 64;
+
 /// A server's key response as it was fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredKeys {
@@ -113,6 +116,10 @@ pub trait KeyStore: Send + Sync + 'static {
     /// Every different response that was fetched from a server, in the order of `fetched_at`.
     async fn server_keys(&self, server: &ServerName) -> Result<Vec<StoredKeys>, StoreError>;
 
-    /// Keeps a response, in place of an earlier one with the same keys.
+    /// Keeps a response, in place of an earlier one with the same keys. Of each server, the [`MAX_KEY_RESPONSES`] that
+    /// were fetched last are kept.
     async fn put_server_keys(&self, server: &ServerName, keys: StoredKeys) -> Result<(), StoreError>;
+
+    /// Forgets the keys of all but so many servers: of those of which the latest response is the oldest.
+    async fn forget_server_keys(&self, servers: u64) -> Result<(), StoreError>;
 }

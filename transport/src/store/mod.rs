@@ -21,7 +21,9 @@ use std::path::PathBuf;
 
 pub use apart::ApartStore;
 pub use delivery::{Cursor, DeliveryStore, Flight, FlightRange, Outgoing, OutgoingItem};
-pub use devices::{ClaimNotice, Claimed, DeviceStore, InboxItem, KeyStore, NewKeyPackage, StoredKeys};
+pub use devices::{
+    ClaimNotice, Claimed, DeviceStore, InboxItem, KeyStore, MAX_KEY_RESPONSES, NewKeyPackage, StoredKeys,
+};
 pub use rooms::{
     AppendError, Evidence, ExpectedHead, InviteRecord, Location, NewRecord, Record, RoomStore, SnapshotEvent,
     StoredSnapshot,

@@ -79,6 +79,7 @@ impl World {
             well_known_port: None,
             delegate_to: None,
             limits: place.limits,
+            notaries: Vec::new(),
         };
         Server::start(config, tcp, None).await.unwrap()
     }

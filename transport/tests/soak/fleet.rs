@@ -100,6 +100,7 @@ impl Place {
             well_known_port: None,
             delegate_to: None,
             limits: Limits::default(),
+            notaries: Vec::new(),
         };
         *self.server.lock().await = Some(Server::start(config, tcp, None).await.unwrap());
     }

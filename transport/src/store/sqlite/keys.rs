@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use mimi_linearized::id::ServerName;
 use rusqlite::params;
 
-use super::super::{KeyStore, StoreError, StoredKeys};
+use super::super::{KeyStore, MAX_KEY_RESPONSES, StoreError, StoredKeys};
 use super::SqliteStore;
 use super::decode::{Undecodable, all, bytes, execute, integer, text};
 
@@ -37,8 +37,20 @@ impl KeyStore for SqliteStore {
         self.writer
             .run(move |connection| {
                 let StoredKeys { key_set, response, fetched_at } = &keys;
-                execute(connection, sql, params![server.as_str(), key_set, response, fetched_at]).map(drop)
+                execute(connection, sql, params![server.as_str(), key_set, response, fetched_at])?;
+                let surplus = "DELETE FROM server_keys WHERE server = ?1 AND response_number NOT IN (
+                     SELECT response_number FROM server_keys WHERE server = ?1
+                     ORDER BY fetched_at DESC, response_number DESC LIMIT ?2)";
+                execute(connection, surplus, params![server.as_str(), MAX_KEY_RESPONSES]).map(drop)
             })
             .await
+    }
+
+    async fn forget_server_keys(&self, servers: u64) -> Result<(), StoreError> {
+        let servers = i64::try_from(servers).unwrap_or(i64::MAX);
+        let sql = "DELETE FROM server_keys WHERE server IN (
+             SELECT server FROM server_keys GROUP BY server
+             ORDER BY max(fetched_at) DESC, max(response_number) DESC LIMIT -1 OFFSET ?1)";
+        self.writer.run(move |connection| execute(connection, sql, [servers]).map(drop)).await
     }
 }

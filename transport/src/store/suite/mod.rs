@@ -62,7 +62,8 @@ macro_rules! store_suite {
                 uploading_again_revives_nothing, removing_a_device_takes_what_it_offers,
                 a_removed_device_revives_nothing, a_claim_and_its_notice_go_together, key_packages_follow_a_model;
             inboxes: items_have_places_from_zero, a_mark_is_delivered_once, concurrent_deliveries_leave_no_gap;
-            keys: responses_are_replaced_by_key_set;
+            keys: responses_are_replaced_by_key_set, the_latest_responses_are_kept,
+                servers_that_were_not_asked_for_longest_are_forgotten;
         }
     };
     (@each $backend:ty; $($part:ident: $($property:ident),+;)+) => {

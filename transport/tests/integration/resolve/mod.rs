@@ -452,6 +452,7 @@ async fn whole_server(net: &Net, delegates: bool) -> (Server, tempfile::TempDir)
         well_known_port: None,
         delegate_to: delegates.then(|| name(&to)),
         limits: Limits::default(),
+        notaries: Vec::new(),
     };
     (Server::start(config, tcp, None).await.unwrap(), data)
 }
