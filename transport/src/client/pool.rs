@@ -31,6 +31,10 @@ use crate::tls::{ALPN_H2, ALPN_HTTP11};
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a connection is kept at least, so that a delegation that is not to be kept does not cost a connection for
+/// each request.
+const MIN_AGE_MS: i64 = 60 * 1_000;
+
 /// A request in the form in which it is sent.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
@@ -55,6 +59,11 @@ pub(super) struct Connection {
     sender: Sender,
     authority: Authority,
     pub(super) tls_version: Option<ProtocolVersion>,
+    /// Where it leads, and the name that its certificate is valid for.
+    address: SocketAddr,
+    tls_name: rustls::pki_types::ServerName<'static>,
+    /// Until when the resolution that led here may be relied on, in milliseconds since the Unix epoch.
+    until_ms: i64,
     /// Distinguishes connections to one server.
     id: u64,
     /// Whether it was there before the request that asked for it.
@@ -67,6 +76,13 @@ impl Connection {
             Sender::Http2(sender) => !sender.is_closed(),
             Sender::Http11(_) => false,
         }
+    }
+
+    /// Whether this is one of the connections that a resolution leads to.
+    fn leads_to(&self, endpoint: &Endpoint) -> bool {
+        endpoint.addresses.contains(&self.address)
+            && endpoint.tls_name == self.tls_name
+            && endpoint.host == self.authority.as_str()
     }
 
     /// Sends a request and waits for the head of the answer.
@@ -149,6 +165,9 @@ impl Pool {
 
     /// A connection to the server: the one at hand, or a new one. `failed` is a connection that did not work and is
     /// not to be used again.
+    ///
+    /// A connection is as old as the resolution that it came from: once that has aged, the name is resolved anew, and
+    /// the connection goes on only if it is where the name leads now. Requests that are under way on it end there.
     pub(super) async fn connection(
         &self,
         server: &ServerName,
@@ -156,14 +175,23 @@ impl Pool {
     ) -> Result<Connection, ClientError> {
         let slot = self.slot(server);
         let mut held = slot.connection.lock().await;
-        if let Some(connection) = held.as_ref()
-            && connection.is_reusable()
-            && failed.is_none_or(|failed| failed.id != connection.id)
+        let usable = held.take().filter(|connection| {
+            connection.is_reusable() && failed.is_none_or(|failed| failed.id != connection.id)
+        });
+        if let Some(connection) = &usable
+            && self.resolver.now_ms() < connection.until_ms
         {
+            *held = usable.clone();
             return Ok(Connection { reused: true, ..connection.clone() });
         }
-        *held = None;
-        let connection = self.connect(server).await?;
+        let (endpoint, until_ms) = self.resolver.resolve_until(server).await?;
+        let until_ms = until_ms.max(self.resolver.now_ms().saturating_add(MIN_AGE_MS));
+        if let Some(connection) = usable.filter(|connection| connection.leads_to(&endpoint)) {
+            let connection = Connection { reused: true, until_ms, ..connection };
+            *held = Some(connection.clone());
+            return Ok(connection);
+        }
+        let connection = self.connect(server, &endpoint, until_ms).await?;
         if connection.is_reusable() {
             *held = Some(connection.clone());
         }
@@ -172,14 +200,27 @@ impl Pool {
 
     /// Makes a connection to the first of the server's addresses that takes one. If none does, the error is that of
     /// the attempt that got furthest.
-    async fn connect(&self, server: &ServerName) -> Result<Connection, ClientError> {
-        let endpoint = self.resolver.resolve(server).await?;
+    async fn connect(
+        &self,
+        server: &ServerName,
+        endpoint: &Endpoint,
+        until_ms: i64,
+    ) -> Result<Connection, ClientError> {
         let authority = Authority::try_from(endpoint.host.as_str()).map_err(|_| ClientError::Target)?;
         let mut failure = None;
         for address in &endpoint.addresses {
-            match self.connect_to(*address, &endpoint).await {
+            match self.connect_to(*address, endpoint).await {
                 Ok((sender, tls_version)) => {
-                    return Ok(Connection { sender, authority, tls_version, id: self.tick(), reused: false });
+                    return Ok(Connection {
+                        sender,
+                        authority,
+                        tls_version,
+                        address: *address,
+                        tls_name: endpoint.tls_name.clone(),
+                        until_ms,
+                        id: self.tick(),
+                        reused: false,
+                    });
                 }
                 Err(error) => {
                     tracing::debug!(%server, %address, %error, "connecting");

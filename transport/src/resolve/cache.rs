@@ -127,6 +127,11 @@ impl Cache {
         Some(entry.delegated.clone())
     }
 
+    /// Until when what the host answered is kept, in milliseconds since the Unix epoch.
+    pub(super) fn until_ms(&self, host: &str) -> Option<i64> {
+        self.entries.get(&key(host)).map(|entry| entry.until_ms)
+    }
+
     /// Keeps a delegation for a time; at most [`MAX_MS`].
     pub(super) fn delegated(&mut self, host: &str, to: ServerName, fresh_ms: i64, now_ms: i64) {
         let until_ms = now_ms.saturating_add(fresh_ms.clamp(0, MAX_MS));

@@ -59,6 +59,9 @@ const WEB_OFFER: ClientOffer =
 /// How long a resolution may take: a delegation has 10 s of it, each question to DNS 8 s.
 const TOTAL: Duration = Duration::from_secs(25);
 
+/// How long a server is taken to be where it was found, if no host was asked whether it delegates.
+const UNDELEGATED_MS: i64 = 60 * 60 * 1_000;
+
 /// Of how many hosts it is remembered what they answered.
 const REMEMBERED_HOSTS: usize = 10_000;
 
@@ -148,23 +151,45 @@ impl Resolver {
     /// # Errors
     /// [`ResolveError`] says why there is nothing to connect to.
     pub async fn resolve(&self, server: &ServerName) -> Result<Endpoint, ResolveError> {
+        self.resolve_until(server).await.map(|(endpoint, _)| endpoint)
+    }
+
+    /// As [`Resolver::resolve`], with the time until which the answer may be relied on, in milliseconds since the Unix
+    /// epoch, by [`Resolver::now_ms`]: as long as a delegation, or that there is none, is kept; an hour where no host
+    /// was asked for one, as DNS records do change. Entries of the table are for ever.
+    ///
+    /// # Errors
+    /// As [`Resolver::resolve`].
+    pub(crate) async fn resolve_until(&self, server: &ServerName) -> Result<(Endpoint, i64), ResolveError> {
         let resolved = tokio::time::timeout(TOTAL, self.take_steps(server)).await;
         resolved.unwrap_or_else(|late| Err(ResolveError::Lookup { name: server.clone(), error: late.into() }))
     }
 
-    async fn take_steps(&self, server: &ServerName) -> Result<Endpoint, ResolveError> {
+    /// The time by which delegations are kept, in milliseconds since the Unix epoch.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.outside.clock.now_ms()
+    }
+
+    async fn take_steps(&self, server: &ServerName) -> Result<(Endpoint, i64), ResolveError> {
+        let mut until_ms = None;
         let mut next = steps::begin(server.clone(), self.table.clone(), self.policy);
         loop {
             next = match next {
                 Next::Done(result) => {
-                    if let Ok(endpoint) = &result {
-                        let Endpoint { step, addresses, host, .. } = endpoint;
+                    return result.map(|endpoint| {
+                        let Endpoint { step, addresses, host, .. } = &endpoint;
                         tracing::debug!(%server, %step, ?addresses, host, "resolved");
-                    }
-                    return result;
+                        let until_ms = match (step, until_ms) {
+                            (_, Some(until_ms)) => until_ms,
+                            (Step::Table, None) => i64::MAX,
+                            (_, None) => self.now_ms().saturating_add(UNDELEGATED_MS),
+                        };
+                        (endpoint, until_ms)
+                    });
                 }
                 Next::WellKnown(question) => {
                     let delegated = self.outside.delegation(question.host()).await;
+                    until_ms = self.outside.delegations().until_ms(question.host());
                     question.answer(delegated)
                 }
                 Next::Srv(question) => {

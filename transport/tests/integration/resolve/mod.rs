@@ -1,5 +1,6 @@
 //! Name resolution (LM-04 §12.3) against name servers and web servers on loopback.
 
+mod aging;
 mod dns_server;
 mod web_host;
 
