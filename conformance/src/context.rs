@@ -121,6 +121,16 @@ impl Context {
         network.ok_or_else(|| Finding::Suite("the case needs names and does not say so".to_owned()))
     }
 
+    /// Starts the server of the suite that the target asks as a notary, if it was told to ask one.
+    pub(crate) async fn notary(&self) -> Result<Option<Peer>, Finding> {
+        let Some(reserved) = &self.environment.target.notary else { return Ok(None) };
+        let Some(listener) = reserved.listen() else { return Ok(None) };
+        let listener = listener.map_err(|error| Finding::Suite(format!("the notary: {error}")))?;
+        let (certificate, name) = (self.environment.setup.certificate(), reserved.name.clone());
+        Peer::start_as(&self.environment, &self.recorder, &self.published, name, listener, certificate)
+            .map(Some)
+    }
+
     /// Sends a request that is not signed over a connection that offers these versions of TLS and HTTP. The error is
     /// the target's refusal to talk, or the network's.
     pub(crate) async fn probe(

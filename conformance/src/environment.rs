@@ -16,7 +16,7 @@ use mimi_transport::tls::{
     client_config,
 };
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::OnceCell;
 
 use crate::case::Finding;
@@ -158,6 +158,26 @@ impl Ports {
         Ok((name, listener))
     }
 
+    /// Takes a name and its port, or this port, where nobody listens yet.
+    pub(crate) async fn reserve(&self, port: Option<u16>) -> std::io::Result<Reserved> {
+        let (name, address) = match port {
+            Some(port) => {
+                let name =
+                    ServerName::parse(&format!("{}:{port}", self.host)).map_err(std::io::Error::other)?;
+                self.mark(port);
+                (name, SocketAddr::new(self.listen, port))
+            }
+            None => {
+                let (name, listener) = self.take().await?;
+                (name, listener.local_addr()?)
+            }
+        };
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(Reserved { name, socket: Mutex::new(Some(socket)) })
+    }
+
     async fn any_free(&self) -> std::io::Result<TcpListener> {
         for _ in 0..PORT_ATTEMPTS {
             let listener = TcpListener::bind(SocketAddr::new(self.listen, 0)).await?;
@@ -182,6 +202,22 @@ impl Ports {
 
     fn mark(&self, port: u16) -> bool {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(port)
+    }
+}
+
+/// A name whose port is taken, and refuses connections until somebody listens there.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    /// The name.
+    pub(crate) name: ServerName,
+    socket: Mutex<Option<TcpSocket>>,
+}
+
+impl Reserved {
+    /// Begins to listen; `None` if somebody has done so before.
+    pub(crate) fn listen(&self) -> Option<std::io::Result<TcpListener>> {
+        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
+        socket.map(|socket| socket.listen(1_024))
     }
 }
 

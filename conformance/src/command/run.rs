@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
@@ -68,6 +69,9 @@ pub(crate) struct RunArguments {
     /// A folder with a CA that issues that certificate: made once and reused; the target has to trust its ca.pem
     #[arg(long, value_name = "DIR")]
     peer_ca_dir: Option<PathBuf>,
+    /// The port of the one of them that the target asks as a notary (`mimi serve --notary HOST:PORT`), if it does
+    #[arg(long, value_name = "PORT")]
+    peer_notary: Option<u16>,
     /// Say what the target has to be told, and end
     #[arg(long)]
     print_setup: bool,
@@ -213,7 +217,7 @@ impl RunArguments {
         };
         let target = match &embedded {
             Some(embedded) => embedded.target().clone(),
-            None => self.external(&driver)?,
+            None => self.external(&driver, &ports).await?,
         };
         let seed = self.seed.unwrap_or_else(rand::random);
         let environment =
@@ -285,14 +289,18 @@ impl RunArguments {
         }
     }
 
-    fn external(&self, driver: &Driver) -> Result<Target, Refusal> {
+    async fn external(&self, driver: &Driver, ports: &Ports) -> Result<Target, Refusal> {
         let name = self.target.clone().ok_or_else(|| usage("--target is missing"))?;
         let (control, how) = match driver {
             Driver::Control(url) => (Some(Control::at(url).map_err(usage)?), format!("control={url}")),
             Driver::Embedded | Driver::None => (None, "none".to_owned()),
         };
         let info = TargetInfo { server_name: name.to_string(), driver: how };
-        Ok(Target { name, control, info })
+        let notary = match self.peer_notary {
+            Some(port) => Some(Arc::new(ports.reserve(Some(port)).await.map_err(usage)?)),
+            None => None,
+        };
+        Ok(Target { name, control, info, notary })
     }
 
     /// Says what the target has to be told of the suite's own servers.

@@ -1,6 +1,7 @@
 //! Reference servers that the suite starts for itself. It reaches them as it reaches any other: over federation and
 //! the control API.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mimi_transport::limits::{Limits, Rate, RateLimits};
@@ -56,6 +57,7 @@ impl Embedded {
         let (name, listener) = ports.take().await?;
         let control = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
         let data = tempfile::tempdir()?;
+        let notary = ports.reserve(None).await?;
         let config = ServerConfig {
             server_name: name.clone(),
             data_dir: data.path().to_owned(),
@@ -68,7 +70,8 @@ impl Embedded {
             // To itself, so that the cases about delegations have something to judge.
             delegate_to: Some(name.clone()),
             limits: limits(),
-            notaries: Vec::new(),
+            // Nobody is there until the case about that is at it.
+            notaries: vec![notary.name.clone()],
         };
         let server = Server::start(config, listener, Some(control)).await?;
         let address = server.control().map(|address| address.to_string()).unwrap_or_default();
@@ -76,6 +79,7 @@ impl Embedded {
             name: name.clone(),
             control: Some(Control::at(&format!("http://{address}"))?),
             info: TargetInfo { server_name: name.to_string(), driver: "embedded".to_owned() },
+            notary: Some(Arc::new(notary)),
         };
         Ok(Self { server: Some(server), target, _data: data })
     }

@@ -6,8 +6,11 @@ mod embedded;
 pub(crate) use control::{Control, ControlError, Room, segment};
 pub(crate) use embedded::Embedded;
 
+use std::sync::Arc;
+
 use mimi_linearized::id::ServerName;
 
+use crate::environment::Reserved;
 use crate::report::TargetInfo;
 
 /// A server under test.
@@ -19,4 +22,6 @@ pub(crate) struct Target {
     pub(crate) control: Option<Control>,
     /// What the report says of it.
     pub(crate) info: TargetInfo,
+    /// Where it expects a notary of the suite, if it was told so.
+    pub(crate) notary: Option<Arc<Reserved>>,
 }

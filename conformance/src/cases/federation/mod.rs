@@ -8,6 +8,7 @@ mod edus;
 mod ephemeral;
 mod fan_out;
 mod history;
+mod notary;
 mod rate_limits;
 mod request_auth;
 mod requests;
@@ -29,6 +30,9 @@ pub(super) const CASES: &[&[Case]] = &[
     request_auth::header::CASES,
     request_auth::own::CASES,
     server_keys::CASES,
+    notary::CASES,
+    notary::asking::CASES,
+    notary::bulk::CASES,
     transactions::CASES,
     deliveries::CASES,
     fan_out::CASES,

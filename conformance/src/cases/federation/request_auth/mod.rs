@@ -6,6 +6,7 @@ pub(super) mod own;
 use http::{HeaderValue, Method, header as names};
 use mimi_linearized::json::{Object, canonical};
 use mimi_linearized::signing::SigningKey;
+use mimi_transport::api::query_keys;
 use mimi_transport::clock;
 use mimi_transport::keys::KEY_PATH;
 use mimi_transport::tls::DevCa;
@@ -153,7 +154,7 @@ pub(super) const CASES: &[Case] = &[
         Must,
         Server,
         "12.4/open-endpoints",
-        "the key endpoint ignores Authorization headers, good or bad",
+        "the key endpoints ignore Authorization headers, good or bad",
         ["LM-04/12.4/24", "LM-04/12.4.1/3"],
         open_endpoints
     ),
@@ -519,7 +520,14 @@ async fn open_endpoints(ctx: &Context) -> Result<(), Finding> {
         let reply = peer.send_ask(ask).await?;
         reply.expect_ok(&format!("a question for the target's keys with the header {header:?}"))?;
     }
-    ctx.ask(Ask::new(Method::GET, KEY_PATH)).await?.expect_ok("a question for the target's keys").map(drop)
+    ctx.ask(Ask::new(Method::GET, KEY_PATH)).await?.expect_ok("a question for the target's keys")?;
+    // As a notary, too, whether or not the target is one.
+    let target = query_keys::target(&ctx.environment.target.name, None);
+    let bare = ctx.ask(Ask::new(Method::GET, &*target)).await?;
+    let ask = Ask::new(Method::GET, &*target).header(names::AUTHORIZATION, x_matrix("origin=")?);
+    let reply = peer.send_ask(ask).await?;
+    check!(reply.status == bare.status, "a query with a malformed header is answered {}", reply.status);
+    Ok(())
 }
 
 async fn no_effect(ctx: &Context) -> Result<(), Finding> {
