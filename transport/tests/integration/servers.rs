@@ -7,6 +7,7 @@ mod ephemeral;
 mod large_rooms;
 mod limits;
 mod past_states;
+mod notaries;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
