@@ -14,6 +14,7 @@ mod request_auth;
 mod requests;
 mod resolution;
 mod server_keys;
+mod stretches;
 mod transactions;
 mod well_known;
 
@@ -37,6 +38,7 @@ pub(super) const CASES: &[&[Case]] = &[
     deliveries::CASES,
     fan_out::CASES,
     history::CASES,
+    stretches::CASES,
     edus::CASES,
     ephemeral::CASES,
     devices::CASES,
