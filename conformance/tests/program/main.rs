@@ -11,6 +11,7 @@ mod control;
 mod coverage;
 mod run;
 mod serve;
+mod third_party;
 mod vectors;
 
 use std::io::{BufRead, BufReader, Read, Write};
