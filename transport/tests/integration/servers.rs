@@ -8,6 +8,7 @@ mod large_rooms;
 mod limits;
 mod past_states;
 mod notaries;
+mod shown;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
