@@ -103,16 +103,21 @@ impl Description {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let mut found =
             self.operations.iter().filter(|operation| operation.method == *method && operation.is(path));
-        let operation = found.next().unwrap_or_else(|| panic!("{method} {target} is not described"));
+        let operation = found.next();
+        assert!(operation.is_some(), "{method} {target} is not described");
+        let operation = operation.unwrap();
         assert!(found.next().is_none(), "{method} {target} is described twice");
 
-        let answer: Value = serde_json::from_slice(&exchange.answer)
-            .unwrap_or_else(|error| panic!("{method} {target}: {status}: {error}"));
+        let answer = serde_json::from_slice::<Value>(&exchange.answer);
+        assert!(answer.is_ok(), "{method} {target} is answered {status} without JSON");
+        let answer = answer.unwrap();
         assert_eq!(exchange.content_type.as_deref(), Some("application/json"), "{method} {target}");
         let described = operation.answers.get(status.as_str()).or_else(|| operation.answers.get("default"));
-        let described = described.unwrap_or_else(|| {
-            panic!("{method} {target} is answered {status} {answer}, which is not described")
-        });
+        assert!(
+            described.is_some(),
+            "{method} {target} is answered {status} {answer}, which is not described"
+        );
+        let described = described.unwrap();
         fits(described, &answer, &format!("the answer {status} to {method} {target}"));
 
         if status.is_success() {
