@@ -9,6 +9,7 @@ use mimi_linearized::id::ServerName;
 use mimi_linearized::signing::SigningKey;
 use mimi_transport::client::{ClientLimits, FederationClient};
 use mimi_transport::clock;
+use mimi_transport::limits::Limits;
 use mimi_transport::resolve::{AddressPolicy, ResolveOptions, Resolver, StaticEntry};
 use mimi_transport::start::ServerConfig;
 use mimi_transport::tls::{ClientOffer, DevCa, Roots, ServerCertificate, client_config};
@@ -58,6 +59,9 @@ impl World {
             allow_private: false,
             name_server: None,
             delegate_to: None,
+            well_known_port: None,
+            limits: Limits::default(),
+            notaries: Vec::new(),
         }
     }
 

@@ -1,16 +1,21 @@
 //! `POST /_matrix/key/v2/query` (LM-04 §12.4.1.4): several servers' keys, from this server as a notary.
+//!
+//! What is required of it: `LM-04/12.4.1.4/1` to `LM-04/12.4.1.4/7`.
 
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use mimi_linearized::id::ServerName;
 use mimi_linearized::json::{Object, as_integer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::query_keys::{MINIMUM, answer};
+use super::openapi::Endpoint;
+use super::query_keys::{MINIMUM, NotaryAnswer, answer};
 use super::serve::RawAnswer;
-use super::{Asking, JsonBody};
+use super::{Asking, JsonBody, Paths};
 use crate::clock;
 use crate::error::{ApiError, ErrCode};
 use crate::keys::KeyCriteria;
@@ -18,6 +23,22 @@ use crate::node::Node;
 
 /// The path of the bulk query.
 pub const PATH: &str = "/_matrix/key/v2/query";
+
+/// What is asked for: by server and key id.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct KeyQuery {
+    /// The servers, each with the ids of the keys that are wanted; none stands for all of them.
+    pub server_keys: BTreeMap<String, BTreeMap<String, QueryCriteria>>,
+}
+
+/// What a key has to be like.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct QueryCriteria {
+    /// Until when it has to be valid, in milliseconds since the Unix epoch; the present unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
+    pub minimum_valid_until_ts: Option<i64>,
+}
 
 /// The most servers that are asked about in one query, each of which may have to be asked in turn; a bound of this
 /// implementation.
@@ -72,6 +93,16 @@ fn read(body: &Object, now: i64) -> Result<BTreeMap<ServerName, KeyCriteria>, Ap
         wanted.insert(server, if all { KeyCriteria::All(now) } else { KeyCriteria::Ids(criteria) });
     }
     Ok(wanted)
+}
+
+/// How the endpoint is described.
+pub(super) fn describe() -> Endpoint {
+    let path = Paths::stable(PATH.to_owned());
+    let summary = "Several servers' keys, by way of a notary";
+    Endpoint::new::<NotaryAnswer>(Method::POST, path, "12.4.1.4", summary)
+        .body::<KeyQuery>()
+        .unauthenticated()
+        .unlimited()
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ mod devices;
 mod ephemeral;
 mod large_rooms;
 mod limits;
-mod past_states;
 mod notaries;
+mod past_states;
 mod shown;
 
 use std::net::SocketAddr;

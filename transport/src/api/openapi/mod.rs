@@ -10,7 +10,6 @@
 //! An endpoint is described by `describe` in its own file, and listed in `ENDPOINTS`.
 
 mod endpoint;
-mod notary;
 
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -19,14 +18,15 @@ use serde_json::{Map, Value, json};
 pub(super) use self::endpoint::Endpoint;
 use super::{
     backfill, claim_keys, commit_message, commit_tree, event, invite, make_join, make_knock, make_leave,
-    send, send_join, send_knock, send_leave, server_keys, state, state_ids, upload_commit, user_device,
+    query_keys, query_keys_bulk, send, send_join, send_knock, send_leave, server_keys, state, state_ids,
+    upload_commit, user_device,
 };
 
 /// Every endpoint, in the order of the draft.
 const ENDPOINTS: &[fn() -> Endpoint] = &[
     server_keys::describe,
-    notary::query,
-    notary::bulk_query,
+    query_keys::describe,
+    query_keys_bulk::describe,
     send::describe,
     event::describe,
     state::describe,
@@ -45,9 +45,6 @@ const ENDPOINTS: &[fn() -> Endpoint] = &[
     commit_message::describe,
     commit_tree::describe,
 ];
-
-/// Paths that are described and that this server does not answer yet.
-pub const AWAITED: &[&str] = &["/_matrix/key/v2/query", "/_matrix/key/v2/query/{server}"];
 
 /// What the document says of itself.
 const ABOUT: &str = "\

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::Method;
 use jsonschema::Validator;
 use mimi_linearized::id::ServerName;
-use mimi_transport::api::openapi::AWAITED;
 use serde_json::{Value, json};
 
 use super::recorder::Recorded;
@@ -21,6 +20,7 @@ pub(super) struct Operation {
     pub(super) method: Method,
     path: String,
     pub(super) has_body: bool,
+    pub(super) authenticated: bool,
     query: Vec<(String, bool)>,
     body: Option<Validator>,
     answers: BTreeMap<String, Validator>,
@@ -60,9 +60,6 @@ impl Description {
         };
         let mut operations = Vec::new();
         for (path, methods) in document["paths"].as_object().unwrap() {
-            if AWAITED.contains(&path.as_str()) {
-                continue;
-            }
             for (method, operation) in methods.as_object().unwrap() {
                 let responses = operation["responses"].as_object().unwrap();
                 let parameters = operation["parameters"].as_array().into_iter().flatten();
@@ -80,6 +77,7 @@ impl Description {
                     method: method.to_uppercase().parse().unwrap(),
                     path: path.clone(),
                     has_body: operation.get("requestBody").is_some(),
+                    authenticated: operation["security"] != json!([]),
                     query: query.collect(),
                     body: operation.get("requestBody").map(validator),
                     answers: responses
@@ -187,6 +185,7 @@ impl Operation {
             .replace("{user}", &format!("%40nobody%3Alocalhost%3A{port}"))
             .replace("{event}", "%24none")
             .replace("{device}", "NONE")
+            .replace("{server}", &format!("localhost%3A{port}"))
             .replace("{txn}", "nothing");
         assert!(!path.contains('{'), "{path}");
         let value = |name: &str| match name {
