@@ -184,14 +184,15 @@ impl Pool {
             *held = usable.clone();
             return Ok(Connection { reused: true, ..connection.clone() });
         }
-        let (endpoint, until_ms) = self.resolver.resolve_until(server).await?;
+        // Most requests find a connection, and need not carry what it takes to make one.
+        let (endpoint, until_ms) = Box::pin(self.resolver.resolve_until(server)).await?;
         let until_ms = until_ms.max(self.resolver.now_ms().saturating_add(MIN_AGE_MS));
         if let Some(connection) = usable.filter(|connection| connection.leads_to(&endpoint)) {
             let connection = Connection { reused: true, until_ms, ..connection };
             *held = Some(connection.clone());
             return Ok(connection);
         }
-        let connection = self.connect(server, &endpoint, until_ms).await?;
+        let connection = Box::pin(self.connect(server, &endpoint, until_ms)).await?;
         if connection.is_reusable() {
             *held = Some(connection.clone());
         }
