@@ -19,7 +19,7 @@ mod wire;
 
 pub mod ts_mls;
 
-pub use self::mls_rs::commit_by_reference;
+pub use self::mls_rs::{ByReference, commit_by_reference};
 
 use core::fmt;
 

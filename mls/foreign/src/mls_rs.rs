@@ -30,7 +30,7 @@ use mls_rs_core::crypto::{SignaturePublicKey, SignatureSecretKey};
 use mls_rs_core::key_package::KeyPackageData;
 use mls_rs_crypto_rustcrypto::RustCryptoProvider;
 
-pub use self::rogue::commit_by_reference;
+pub use self::rogue::{ByReference, commit_by_reference};
 
 use self::error::{commit_error, group_info_error, library_error, message_error, welcome_error};
 use self::identity::Devices;

@@ -19,15 +19,17 @@ pub(super) const CASES: &[Case] = &[driven_case!(
 
 async fn proposal_by_reference(ctx: &Context) -> Result<(), Finding> {
     let room = hub_room_with(ctx, json!({"join_rule": "public", "encrypted": true})).await?;
-    let commits =
-        mimi_mls_foreign::commit_by_reference(room.bob.as_str(), Suite::MANDATORY, room.id.as_str());
-    let [first, second] =
-        commits.map_err(|error| Finding::Suite(format!("MLS on the suite's side: {error}")))?;
+    let made = mimi_mls_foreign::commit_by_reference(room.bob.as_str(), Suite::MANDATORY, room.id.as_str());
+    let made = made.map_err(|error| Finding::Suite(format!("MLS on the suite's side: {error}")))?;
+    for device in made.devices {
+        let id = device.address().device_id().to_owned();
+        ctx.published().publish(room.bob.as_str(), &id, device.into_value());
+    }
     let event = |commit: &OutboundCommit| {
         room.peer.draft(&room.id, &room.bob, "m.mls.commit", commit_content(commit))
     };
-    room.accepts(&event(&first)).await?;
-    room.rejects(&event(&second), "a commit that refers to another member's proposal").await?;
+    room.accepts(&event(&made.sound)).await?;
+    room.rejects(&event(&made.unsound), "a commit that refers to another member's proposal").await?;
     let epoch = ctx.room(&room.id).await?.mls_epoch();
     check!(epoch == Some(1), "after a commit that was refused the group is in epoch {epoch:?}");
     Ok(())

@@ -1,6 +1,6 @@
 //! Commits that no room takes, made by a library that does not know about rooms.
 
-use mimi_mls::{Error, KeyPackageUse, OutboundCommit, OutboundWelcome, Suite};
+use mimi_mls::{DeviceObject, Error, KeyPackageUse, OutboundCommit, OutboundWelcome, Suite};
 
 use super::error::library_error;
 use super::{Group, MlsRs, library};
@@ -16,13 +16,25 @@ impl MlsRs {
     }
 }
 
+/// What [`commit_by_reference`] makes.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ByReference {
+    /// The objects of both devices.
+    pub devices: [DeviceObject; 2],
+    /// The sound commit.
+    pub sound: OutboundCommit,
+    /// The commit that takes a proposal by reference.
+    pub unsound: OutboundCommit,
+}
+
 /// Two commits of a device of this user in the group of this room: a sound one, which adds another device of the user, and
 /// one that takes a proposal of that other device by reference (LM-04 §4.3 allows no such).
 ///
 /// # Errors
 ///
 /// [`Error::Caller`] if an id is empty or longer than 255 bytes, [`Error::Library`] if `mls-rs` does not have the suite.
-pub fn commit_by_reference(user_id: &str, suite: Suite, room_id: &str) -> Result<[OutboundCommit; 2], Error> {
+pub fn commit_by_reference(user_id: &str, suite: Suite, room_id: &str) -> Result<ByReference, Error> {
     let (mut committer, mut other) = (library(user_id, "A", suite)?, library(user_id, "B", suite)?);
     let mut group = committer.create(room_id.as_bytes())?;
     let package = other.key_package(KeyPackageUse::OneTime, usual_lifetime())?;
@@ -38,7 +50,13 @@ pub fn commit_by_reference(user_id: &str, suite: Suite, room_id: &str) -> Result
         let welcome = made.welcome.map(|message| OutboundWelcome::new(message, suite, Vec::new()));
         OutboundCommit::new(made.commit, made.group_info, welcome, epoch, None)
     };
-    Ok([outbound(first, 1), outbound(second, 2)])
+    let object =
+        |library: &MlsRs| DeviceObject::sign(library.credential(), suite, |message| library.sign(message));
+    Ok(ByReference {
+        devices: [object(&committer)?, object(&other)?],
+        sound: outbound(first, 1),
+        unsound: outbound(second, 2),
+    })
 }
 
 #[cfg(test)]
@@ -49,11 +67,12 @@ mod tests {
 
     #[test]
     fn the_second_commit_takes_a_proposal_by_reference_and_the_first_does_not() {
-        let commits = commit_by_reference("@a:a.example", Suite::MANDATORY, "!r:a.example").unwrap();
-        let references = commits.map(|commit| {
+        let made = commit_by_reference("@a:a.example", Suite::MANDATORY, "!r:a.example").unwrap();
+        let references = [made.sound, made.unsound].map(|commit| {
             let message = MlsMessage::from_bytes(&commit.message).unwrap();
             (message.proposals_by_value().len(), message.proposals_by_reference().len())
         });
         assert_eq!(references, [(1, 0), (0, 1)]);
+        assert!(made.devices.iter().all(|device| device.verify().is_ok()));
     }
 }
