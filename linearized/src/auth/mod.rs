@@ -14,6 +14,7 @@
 //! In room versions whose hub can change, `hub::authorise_transfer` has the rules about `m.room.hub` (reading R32).
 
 mod create;
+mod decide;
 mod hub;
 mod member;
 mod power;

@@ -126,11 +126,11 @@ impl Hub {
         let event = proposal.event();
         self.room.check_room(event)?;
         if proposal.lpdu_id().is_some() {
-            bound_to(event, self.room.hub())?;
+            self.room.version().authorization.confirm(bound_to(event, self.room.hub()))?;
         }
         let state = self.room.select(event);
         let allowed_by = self.room.authorise(event, &state)?;
-        let auth_events = state.to_cite(event);
+        let auth_events = self.room.version().authorization.to_cite(event, &state);
         let commit = self.room.stage_commit(event, apart)?;
         let consent = needs_consent(event, self.room.version()).map_or(Consent::NotNeeded, Consent::Needed);
         let after = Some(self.room.head().clone());

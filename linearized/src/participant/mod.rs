@@ -248,9 +248,10 @@ impl Participant {
     fn allow_next(&self, event: &RoomEvent) -> Result<(), Refusal> {
         let state = self.room.select(event.event());
         self.room.check_sealer(event.event())?;
-        auth::check_cited(event.event(), event.auth_events(), &state, |id| {
+        let cited = auth::check_cited(event.event(), event.auth_events(), &state, |id| {
             self.room.state().by_id(id).map(|entry| (entry.kind(), entry.state_key()))
-        })?;
+        });
+        self.room.version().authorization.confirm(cited)?;
         self.room.authorise(event.event(), &state).map(drop)
     }
 

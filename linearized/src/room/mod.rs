@@ -260,7 +260,7 @@ impl Room {
 
     /// Decides about an event that comes next, with the state selected for it (LM-04 §5.2.3, reading R32).
     pub(crate) fn authorise(&self, event: &Event, state: &SelectedState<'_>) -> Result<AuthRule, Refusal> {
-        let allowed_by = auth::authorise(event, state)?;
+        let allowed_by = self.version.authorization.authorise(event, state)?;
         if self.may_transfer(event) {
             auth::authorise_transfer(event, state, &self.hub, |server| self.presence.is_joined(server))?;
         }
@@ -273,7 +273,8 @@ impl Room {
             return Ok(());
         }
         let (found, expected) = (event.room_id().to_string(), self.id.to_string());
-        Err(Refusal::new(RoomRule::OtherRoom, Because::Differs { what: "the room id", found, expected }))
+        let because = Because::Differs { what: "the room id", found, expected };
+        self.version.authorization.confirm(Err(Refusal::new(RoomRule::OtherRoom, because)))
     }
 
     /// Checks that an event that comes next was sealed by the room's hub. Where the hub never changes, an event
@@ -289,7 +290,8 @@ impl Room {
             None => Ok(()),
             Some(found) => {
                 let (found, expected) = (found.to_string(), self.hub.to_string());
-                Err(Refusal::new(rule, Because::Differs { what, found, expected }))
+                let refusal = Refusal::new(rule, Because::Differs { what, found, expected });
+                self.version.authorization.confirm(Err(refusal))
             }
         }
     }
@@ -325,7 +327,7 @@ impl Room {
         if event.kind() != kind::MLS_COMMIT || event.state_key().is_some() {
             return Ok(None);
         }
-        self.encryption.stage(self, event, apart)
+        self.version.authorization.confirm(self.encryption.stage(self, event, apart))
     }
 
     /// Appends an event that follows the head.

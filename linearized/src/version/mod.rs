@@ -24,10 +24,14 @@
 //! # }
 //! ```
 
+#[cfg(feature = "mutants")]
+mod faults;
 mod known;
 mod rules;
 mod set;
 
+#[cfg(feature = "mutants")]
+pub use faults::Faults;
 pub use known::{DRAFT_01, STABLE, TRANSFER, UNSTABLE};
 pub use rules::{
     Authorization, EventFormat, EventLimits, Hashing, HubSelection, Identifiers, Keep, OwnEvents,

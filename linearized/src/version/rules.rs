@@ -106,6 +106,9 @@ pub enum Authorization {
     /// The rules of LM-04 §5.2.3, which are those of the drafts before it. Where the hub is found by a state event, the
     /// rules about that event come on top (reading R32).
     Lm04,
+    /// Those rules with faults, to see whether a test notices.
+    #[cfg(feature = "mutants")]
+    Faulty(super::Faults),
 }
 
 /// How a room's hub is found (LM-04 §11).
