@@ -5,6 +5,7 @@
 //! | module | what it has |
 //! |---|---|
 //! | [`start`] | a server as one runs it: certificate, keys, store, listeners |
+//! | [`assembly`] | the parts of a server that something else can stand in for |
 //! | [`node`] | a server without its listeners |
 //! | [`api`] | every endpoint between servers, one file each, both sides of it |
 //! | [`control`] | the control API |
@@ -20,6 +21,7 @@
 //! Everything that waits is here; the room model never does.
 
 pub mod api;
+pub mod assembly;
 pub mod client;
 pub mod clock;
 pub mod control;

@@ -15,15 +15,16 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
-use crate::client::{ClientLimits, FederationClient};
+use crate::assembly::{Assembly, Unchanged};
+use crate::client::{ClientLimits, FederationClient, carrier};
 use crate::clock::{self, Clock};
 use crate::keys::{KeptKeys, KeyLimits, RemoteKeys};
 use crate::limits::Limits;
 use crate::node::Node;
 use crate::resolve::{AddressPolicy, ResolveOptions, Resolver, StaticEntry, WELL_KNOWN_PATH, well_known};
 use crate::server::{HttpsListener, ServerLimits, serve_plain};
+use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, StoreError};
 use crate::tls::{ClientOffer, DevCa, DevCaError, Roots, ServerCertificate, TlsError, client_config};
 use crate::transactions::REMEMBERED_MS;
 use crate::{api, control};
@@ -114,6 +115,19 @@ impl Server {
         federation: TcpListener,
         control: Option<TcpListener>,
     ) -> Result<Self, StartError> {
+        Self::assemble(config, federation, control, &Unchanged).await
+    }
+
+    /// As [`Server::start`], with other parts in the place of some of its own.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn assemble(
+        config: ServerConfig,
+        federation: TcpListener,
+        control: Option<TcpListener>,
+        assembly: &dyn Assembly,
+    ) -> Result<Self, StartError> {
         let address = federation.local_addr().map_err(StartError::Listen)?;
         let control_address =
             control.as_ref().map(TcpListener::local_addr).transpose().map_err(StartError::Listen)?;
@@ -131,29 +145,32 @@ impl Server {
         }
         let tls = client_config(&roots, ClientOffer::default())?;
         let name = config.server_name;
-        let client =
-            FederationClient::new(name.clone(), [key.clone()], resolver, tls, ClientLimits::default());
-        let shared: Arc<dyn Store> = Arc::<SqliteStore>::clone(&store);
+        let limits = ClientLimits::default();
+        let carrier = assembly.carrier(carrier::connections(resolver, tls, limits), &key);
+        let client = FederationClient::over(name.clone(), [key.clone()], carrier, limits);
+        let shared = assembly.store(Arc::<SqliteStore>::clone(&store));
         let kept = KeptKeys::new(Arc::clone(&shared));
         let keys = RemoteKeys::new(client.clone(), kept, Clock::system(), KeyLimits::default())
             .with_notaries(config.notaries.into_iter().filter(|notary| *notary != name));
         keys.trust(&name, key.id(), key.verify_key(), i64::MAX);
         let limits = config.limits;
-        let node = Node::with_limits(name, key, RoomVersions::lm_04(), shared, client, keys, &limits);
+        let versions = assembly.versions(RoomVersions::lm_04());
+        let node = Node::with_limits(name, key, versions, shared, client, keys, &limits);
         node.store.forget_answers(clock::now_ms().saturating_sub(REMEMBERED_MS)).await?;
 
         let stop = watch::Sender::new(false);
         let mut listeners = Vec::new();
-        let https =
-            HttpsListener::new(federation, certificate.server_config()?).with_limits(limits.connections);
+        let tls = assembly.tls(certificate.server_config()?);
+        let https = HttpsListener::new(federation, tls).with_limits(limits.connections);
         let mut router = api::router(node.clone());
         if let Some(to) = &config.delegate_to {
             router = router.route(WELL_KNOWN_PATH, well_known::serve(to));
         }
+        let router = assembly.federation(router, &node);
         let stopped = wait(stop.subscribe());
         listeners.push(tokio::spawn(https.serve(router, stopped)));
         if let Some(control) = control {
-            let router = control::router(node.clone());
+            let router = assembly.control(control::router(node.clone()), &node);
             let stopped = wait(stop.subscribe());
             listeners.push(tokio::spawn(serve_plain(control, router, ServerLimits::default(), stopped)));
         }

@@ -56,6 +56,7 @@
 
 mod body;
 mod calls;
+pub(crate) mod carrier;
 mod error;
 mod pool;
 mod response;
@@ -80,14 +81,16 @@ use rustls::ClientConfig;
 
 pub use body::RequestBody;
 pub use calls::{Failed, JoinAnswer, StateAnswer, StateIdsAnswer, Transaction};
+pub use carrier::Carrier;
 pub use error::{Blame, ClientError};
+pub use pool::Message;
 pub use response::Response;
 pub(crate) use retry::Attempts;
 pub use retry::Retry;
 pub use watch::Watch;
 
 use self::body::Body;
-use self::pool::{Connection, Message, Pool};
+use self::pool::{Connection, Pool};
 use crate::api::Paths;
 use crate::request_auth::{sign_request, sign_request_without_content};
 use crate::resolve::Resolver;
@@ -168,7 +171,7 @@ struct Speaker {
 
 /// What is the same whoever speaks.
 struct Shared {
-    pool: Pool,
+    carrier: Arc<dyn Carrier>,
     /// Destinations that did not know a final path but its unstable form.
     unstable: Mutex<HashSet<ServerName>>,
 }
@@ -190,9 +193,19 @@ impl FederationClient {
         tls: Arc<ClientConfig>,
         limits: ClientLimits,
     ) -> Self {
-        let pool = Pool::new(resolver, tls, limits);
+        Self::over(name, keys, carrier::connections(resolver, tls, limits), limits)
+    }
+
+    /// As [`FederationClient::new`], with something else than its own connections to carry its requests.
+    #[must_use]
+    pub fn over(
+        name: ServerName,
+        keys: impl IntoIterator<Item = SigningKey>,
+        carrier: Arc<dyn Carrier>,
+        limits: ClientLimits,
+    ) -> Self {
         let speaker = Arc::new(Speaker { name, keys: keys.into_iter().collect() });
-        let shared = Arc::new(Shared { pool, unstable: Mutex::default() });
+        let shared = Arc::new(Shared { carrier, unstable: Mutex::default() });
         Self { speaker, shared, limits: limits.call, retry: Retry::default(), watch: None }
     }
 
@@ -407,7 +420,8 @@ impl FederationClient {
         message: Message,
         limits: CallLimits,
     ) -> Result<Response, ClientError> {
-        let Some(watch) = &self.watch else { return self.send_and_read(destination, message, limits).await };
+        let carrier = &self.shared.carrier;
+        let Some(watch) = &self.watch else { return carrier.carry(destination, message, limits).await };
         let request = RawRequest {
             method: message.method.clone(),
             target: message.target.to_string(),
@@ -416,29 +430,28 @@ impl FederationClient {
         };
         // Whoever waits for the answer has its own clock, which may end this before there is one.
         let seen = watch::Seen::new(&**watch, destination, &request);
-        seen.end(self.send_and_read(destination, message, limits).await)
+        seen.end(carrier.carry(destination, message, limits).await)
     }
+}
 
-    /// Sends a request, on a new connection if one that was there before failed with no answer begun, and reads the
-    /// answer.
-    async fn send_and_read(
-        &self,
-        destination: &ServerName,
-        message: Message,
-        limits: CallLimits,
-    ) -> Result<Response, ClientError> {
-        let connection = self.shared.pool.connection(destination, None).await?;
-        let (connection, answer) = match connection.send(message.clone()).await {
-            Err(ClientError::Protocol(error)) if connection.reused => {
-                tracing::debug!(%destination, %error, "a connection no longer works; making a new one");
-                let fresh = self.shared.pool.connection(destination, Some(&connection)).await?;
-                let answer = fresh.send(message).await;
-                (fresh, answer)
-            }
-            answer => (connection, answer),
-        };
-        read(&connection, answer?, limits).await
-    }
+/// Sends a request, on a new connection if one that was there before failed with no answer begun, and reads the answer.
+async fn exchange(
+    pool: &Pool,
+    destination: &ServerName,
+    message: Message,
+    limits: CallLimits,
+) -> Result<Response, ClientError> {
+    let connection = pool.connection(destination, None).await?;
+    let (connection, answer) = match connection.send(message.clone()).await {
+        Err(ClientError::Protocol(error)) if connection.reused => {
+            tracing::debug!(%destination, %error, "a connection no longer works; making a new one");
+            let fresh = pool.connection(destination, Some(&connection)).await?;
+            let answer = fresh.send(message).await;
+            (fresh, answer)
+        }
+        answer => (connection, answer),
+    };
+    read(&connection, answer?, limits).await
 }
 
 fn is_unknown_endpoint(response: &Response) -> bool {

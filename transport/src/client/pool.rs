@@ -37,11 +37,15 @@ const MIN_AGE_MS: i64 = 60 * 1_000;
 
 /// A request in the form in which it is sent.
 #[derive(Debug, Clone)]
-pub(super) struct Message {
-    pub(super) method: Method,
-    pub(super) target: PathAndQuery,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub struct Message {
+    /// The method.
+    pub method: Method,
+    /// The path and the query.
+    pub target: PathAndQuery,
+    /// The headers, `Host` excepted.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
 }
 
 /// How one connection is used.
