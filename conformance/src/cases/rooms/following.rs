@@ -264,9 +264,15 @@ fn breaches(
     let create =
         hub.state_draft(&room.id, &followed.host, "m.room.create", "", json!({"room_version": "I.1"}));
     let few = cites.get(..1).unwrap_or_default();
+    // The create event is cited first.
+    let headless = cites.get(1..).unwrap_or_default();
     Ok(vec![
         (event(outsider, &room.cites(&mallory))?, "a message of somebody who is not joined"),
         (event(followed.message("citing too little"), few)?, "an event that cites too few events"),
+        (
+            event(followed.message("citing no beginning"), headless)?,
+            "an event that does not cite the create event",
+        ),
         (event(followed.message("citing too much"), &more)?, "an event that cites one event too many"),
         (event(followed.message("citing an event twice"), &twice)?, "an event that cites an event twice"),
         (levels, "power levels set by somebody who has no level"),
