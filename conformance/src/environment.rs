@@ -128,7 +128,9 @@ pub(crate) struct Ports {
     host: String,
     listen: IpAddr,
     range: Option<(u16, u16)>,
-    used: Mutex<HashSet<u16>>,
+    /// Those of this run and of others at the same time.
+    used: Arc<Mutex<HashSet<u16>>>,
+    own: Mutex<HashSet<u16>>,
 }
 
 impl Ports {
@@ -139,7 +141,14 @@ impl Ports {
             Some(_) => Err(IdError::Port),
         });
         checked.map_err(|error| SetupError::Host { host: host.to_owned(), error })?;
-        Ok(Self { host: host.to_owned(), listen, range, used: Mutex::default() })
+        Ok(Self { host: host.to_owned(), listen, range, used: Arc::default(), own: Mutex::default() })
+    }
+
+    /// The same for another target at the same time: none is used by both.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn beside(&self) -> Self {
+        let (host, used) = (self.host.clone(), Arc::clone(&self.used));
+        Self { host, listen: self.listen, range: self.range, used, own: Mutex::default() }
     }
 
     /// The host name of the suite's servers.
@@ -201,7 +210,19 @@ impl Ports {
     }
 
     fn mark(&self, port: u16) -> bool {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(port)
+        let new = self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(port);
+        if new {
+            self.own.lock().unwrap_or_else(PoisonError::into_inner).insert(port);
+        }
+        new
+    }
+}
+
+impl Drop for Ports {
+    /// A run that is over leaves its ports to others.
+    fn drop(&mut self) {
+        let own = self.own.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).retain(|port| !own.contains(port));
     }
 }
 

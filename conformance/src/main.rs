@@ -11,6 +11,8 @@ mod environment;
 mod evidence;
 mod forgery;
 mod mls;
+#[cfg(feature = "mutants")]
+mod mutant;
 mod network;
 mod output;
 mod peer;

@@ -14,7 +14,7 @@ use crate::evidence::Exchange;
 use crate::report::Progress;
 
 /// How many cases run at the same time.
-const CONCURRENT: usize = 8;
+pub(crate) const CONCURRENT: usize = 8;
 /// How long one case may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -50,7 +50,8 @@ pub(crate) async fn run(
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-async fn run_one(environment: Arc<Environment>, case: &'static Case) -> Outcome {
+/// Runs one case to its end.
+pub(crate) async fn run_one(environment: Arc<Environment>, case: &'static Case) -> Outcome {
     let started = Instant::now();
     let lacking = |need: &&Need| match need {
         Need::Control => environment.target.control.is_none(),
@@ -116,15 +117,15 @@ async fn try_once(environment: Arc<Environment>, case: &'static Case, order: Vec
     let context = Arc::new(Context::new(environment, order));
     let shared = Arc::clone(&context);
     // A task of its own: a panic in a case is a fault of the suite and does not stop the others.
-    let mut task = tokio::spawn(async move { (case.run)(&shared).await });
-    let result = match tokio::time::timeout(LIMIT, &mut task).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(Finding::Suite("the case panicked".to_owned())),
-        Err(_) => {
-            task.abort();
-            Err(Finding::Fault(format!("the case did not end within {} s", LIMIT.as_secs())))
-        }
+    // It ends with this one, also if that is given up.
+    let mut task = JoinSet::new();
+    task.spawn(async move { (case.run)(&shared).await });
+    let result = match tokio::time::timeout(LIMIT, task.join_next()).await {
+        Ok(Some(Ok(result))) => result,
+        Ok(Some(Err(_)) | None) => Err(Finding::Suite("the case panicked".to_owned())),
+        Err(_) => Err(Finding::Fault(format!("the case did not end within {} s", LIMIT.as_secs()))),
     };
+    drop(task);
     let verdict = Verdict::of(&result, case.level);
     let evidence = context.recorder.take();
     let evidence = if matches!(verdict, Verdict::Pass | Verdict::Skip) { Vec::new() } else { evidence };

@@ -2,6 +2,7 @@
 
 mod check;
 mod coverage;
+mod mutants;
 mod run;
 mod serve;
 mod vectors;
@@ -27,13 +28,18 @@ enum Command {
     Check(check::CheckArguments),
     Vectors(vectors::VectorsArguments),
     Coverage(coverage::CoverageArguments),
+    Mutants(mutants::MutantsArguments),
 }
 
 /// Runs a command.
 pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
     let default = match &arguments.command {
         // The suite reports what it sees; what its own servers log is noise unless asked for.
-        Command::Run(_) | Command::Check(_) | Command::Vectors(_) | Command::Coverage(_) => "off",
+        Command::Run(_)
+        | Command::Check(_)
+        | Command::Vectors(_)
+        | Command::Coverage(_)
+        | Command::Mutants(_) => "off",
         Command::Serve(_) => "info",
     };
     log(default);
@@ -43,6 +49,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Vectors(arguments) => vectors::run(&arguments),
         Command::Coverage(arguments) => coverage::run(&arguments),
+        Command::Mutants(arguments) => mutants::mutants(arguments).await,
     }
 }
 

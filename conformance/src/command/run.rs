@@ -141,7 +141,7 @@ impl FromStr for PortRange {
 
 /// A pattern for case ids.
 #[derive(Debug, Clone)]
-struct CaseGlob(GlobMatcher);
+pub(super) struct CaseGlob(pub(super) GlobMatcher);
 
 impl FromStr for CaseGlob {
     type Err = globset::Error;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mimi_transport::assembly::{Assembly, Unchanged};
 use mimi_transport::limits::{Limits, Rate, RateLimits};
 use mimi_transport::resolve::StaticEntry;
 use mimi_transport::start::{Server, ServerConfig, StartError};
@@ -54,6 +55,17 @@ impl Embedded {
         resolve: &[StaticEntry],
         network: Option<&Network>,
     ) -> Result<Self, EmbeddedError> {
+        Self::assemble(setup, ports, resolve, network, &Unchanged).await
+    }
+
+    /// Starts one with other parts in the place of some of its own.
+    pub(crate) async fn assemble(
+        setup: &Setup,
+        ports: &Ports,
+        resolve: &[StaticEntry],
+        network: Option<&Network>,
+        assembly: &dyn Assembly,
+    ) -> Result<Self, EmbeddedError> {
         let (name, listener) = ports.take().await?;
         let control = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
         let data = tempfile::tempdir()?;
@@ -73,7 +85,7 @@ impl Embedded {
             // Nobody is there until the case about that is at it.
             notaries: vec![notary.name.clone()],
         };
-        let server = Server::start(config, listener, Some(control)).await?;
+        let server = Server::assemble(config, listener, Some(control), assembly).await?;
         let address = server.control().map(|address| address.to_string()).unwrap_or_default();
         let target = Target {
             name: name.clone(),

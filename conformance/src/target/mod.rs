@@ -5,6 +5,8 @@ mod embedded;
 
 pub(crate) use control::{Control, ControlError, Room, segment};
 pub(crate) use embedded::Embedded;
+#[cfg(feature = "mutants")]
+pub(crate) use embedded::EmbeddedError;
 
 use std::sync::Arc;
 

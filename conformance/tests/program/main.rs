@@ -9,6 +9,7 @@
 mod check;
 mod control;
 mod coverage;
+mod mutants;
 mod run;
 mod serve;
 mod third_party;

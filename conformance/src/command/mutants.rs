@@ -1,0 +1,274 @@
+//! `mimi mutants`: the suite against faulty servers.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::run::CaseGlob;
+use crate::USAGE;
+
+/// Run the suite against deliberately faulty servers, and show which case catches which fault.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 every mutant is caught, and in a full run every case catches one; 1 that is not so; 2 the command line is
+wrong, or the program was built without the feature `mutants`.
+
+Examples:
+  cargo run --release -p mimi-conformance --features mutants -- mutants --write
+  cargo run -p mimi-conformance --features mutants -- mutants --quick
+  cargo run -p mimi-conformance --features mutants -- mutants --only '5.2.3/*'")]
+pub(crate) struct MutantsArguments {
+    /// Only mutants whose id matches, such as '5.2.3/*'
+    #[arg(long, value_name = "GLOB")]
+    only: Option<CaseGlob>,
+    /// Only cases whose id matches, such as '5.*'
+    #[arg(long, value_name = "GLOB", conflicts_with_all = ["quick", "write"])]
+    cases: Option<CaseGlob>,
+    /// Only the cases that are recorded to catch a mutant, until one does
+    #[arg(long, conflicts_with = "write")]
+    quick: bool,
+    /// Only the cases about what a mutant breaks, by section or by requirement
+    #[arg(long, conflicts_with = "quick")]
+    near: bool,
+    /// List the mutants and end
+    #[arg(long)]
+    list: bool,
+    /// Write the result as JSON to this file; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the cases that catch each mutant to conformance/mutants.jsonl, from the root of the repository
+    #[arg(long)]
+    write: bool,
+    /// How many mutants are tried at the same time
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: u8,
+    /// The seed of every random choice of the suite
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error(
+        "this program was built without mutants: cargo run -p mimi-conformance --features mutants -- mutants"
+    )]
+    #[cfg(not(feature = "mutants"))]
+    NotBuilt,
+    #[cfg(feature = "mutants")]
+    #[error("no mutant matches; `mimi mutants --list` shows all of them")]
+    NoMutant,
+    #[cfg(feature = "mutants")]
+    #[error("no case matches; `mimi run --list` shows all of them")]
+    NoCase,
+    #[cfg(feature = "mutants")]
+    #[error("{0}")]
+    Ports(#[from] crate::environment::SetupError),
+    #[cfg(feature = "mutants")]
+    #[error("{path}: {error}", path = path.display())]
+    File { path: PathBuf, error: std::io::Error },
+    #[cfg(feature = "mutants")]
+    #[error("conformance/mutants.jsonl: {0}")]
+    Recorded(#[from] serde_json::Error),
+}
+
+/// Runs the suite against the mutants.
+pub(crate) async fn mutants(arguments: MutantsArguments) -> ExitCode {
+    match execute(arguments).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("mimi mutants: {error}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+#[cfg(not(feature = "mutants"))]
+#[expect(clippy::unused_async, reason = "the other one waits")]
+async fn execute(_: MutantsArguments) -> Result<ExitCode, Refusal> {
+    Err(Refusal::NotBuilt)
+}
+
+#[cfg(feature = "mutants")]
+use built::execute;
+
+#[cfg(feature = "mutants")]
+mod built {
+    use std::collections::BTreeSet;
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::path::Path;
+    use std::process::ExitCode;
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+    use tokio::task::JoinSet;
+
+    use super::{MutantsArguments, Refusal};
+    use crate::FAILED;
+    use crate::case::Case;
+    use crate::cases;
+    use crate::catalogue::Catalogue;
+    use crate::environment::Ports;
+    use crate::mutant::{self, Matrix, Mutant, Plan, Recorded, Tried, Until};
+    use crate::output::print;
+
+    /// Where the result is kept, from the root of the repository.
+    const FILE: &str = "conformance/mutants.jsonl";
+
+    pub(super) async fn execute(arguments: MutantsArguments) -> Result<ExitCode, Refusal> {
+        let all: Vec<&'static Mutant> = mutant::all().collect();
+        let wanted =
+            |mutant: &&'static Mutant| arguments.only.as_ref().is_none_or(|only| only.0.is_match(mutant.id));
+        let mutants: Vec<_> = all.iter().copied().filter(wanted).collect();
+        if mutants.is_empty() {
+            return Err(Refusal::NoMutant);
+        }
+        if arguments.list {
+            for mutant in mutants {
+                print(&format!("{:<34} {}\n", mutant.id, mutant.says));
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        let cases: Vec<&'static Case> = cases::all()
+            .filter(|case| arguments.cases.as_ref().is_none_or(|only| only.0.is_match(case.id)))
+            .collect();
+        if cases.is_empty() {
+            return Err(Refusal::NoCase);
+        }
+        let recorded = Recorded::all()?;
+        let seed = arguments.seed.unwrap_or_else(rand::random);
+        let mut matrix = Matrix { notes: unsound(&all), ..Matrix::default() };
+        let plans = if arguments.quick {
+            matrix.notes.extend(unrecorded(&all, &recorded));
+            quick(&mutants, &recorded, seed)
+        } else {
+            let near = |mutant: Option<&'static Mutant>| {
+                let is_near = |case: &&'static Case| mutant.is_none_or(|mutant| mutant.is_near(case));
+                cases.iter().copied().filter(|case| !arguments.near || is_near(case)).collect()
+            };
+            let plan = |mutant| Plan { mutant, cases: near(mutant), until: Until::End, seed };
+            std::iter::once(None).chain(mutants.iter().copied().map(Some)).map(plan).collect()
+        };
+        let complete =
+            arguments.only.is_none() && arguments.cases.is_none() && !arguments.quick && !arguments.near;
+        matrix.full = complete.then(|| cases.clone());
+        try_all(plans, usize::from(arguments.jobs), &mut matrix).await?;
+        publish(&arguments, &matrix, &recorded, &all)
+    }
+
+    /// Only the recorded cases, until one catches the mutant.
+    fn quick(mutants: &[&'static Mutant], recorded: &[Recorded], seed: u64) -> Vec<Plan> {
+        let plan = |mutant: &&'static Mutant| {
+            let line = recorded.iter().find(|line| line.id == mutant.id)?;
+            let cases = cases::all().filter(|case| line.caught_by.iter().any(|id| id == case.id)).collect();
+            Some(Plan { mutant: Some(mutant), cases, until: Until::Caught, seed })
+        };
+        mutants.iter().filter_map(plan).collect()
+    }
+
+    /// What is wrong with the list of mutants itself.
+    fn unsound(all: &[&'static Mutant]) -> Vec<String> {
+        let mut notes = Vec::new();
+        let mut ids = BTreeSet::new();
+        let catalogue = Catalogue::read();
+        for mutant in all {
+            if !ids.insert(mutant.id) {
+                notes.push(format!("{} is the id of two mutants", mutant.id));
+            }
+            let unknown = |id: &&&str| catalogue.as_ref().is_ok_and(|catalogue| catalogue.says(id).is_none());
+            for id in mutant.covers.iter().filter(unknown) {
+                notes.push(format!("{} breaks {id}, which is in no catalogue", mutant.id));
+            }
+        }
+        notes
+    }
+
+    /// Where the recorded result and the list of mutants differ.
+    fn unrecorded(all: &[&'static Mutant], recorded: &[Recorded]) -> Vec<String> {
+        let lacks = |mutant: &&&'static Mutant| !recorded.iter().any(|line| line.id == mutant.id);
+        let gone = |line: &&Recorded| !all.iter().any(|mutant| mutant.id == line.id);
+        let new = all.iter().filter(lacks).map(|mutant| format!("{} is not in {FILE}", mutant.id));
+        let old =
+            recorded.iter().filter(gone).map(|line| format!("{FILE} has {}, which is no mutant", line.id));
+        let caught = recorded.iter().flat_map(|line| &line.caught_by);
+        let unknown = caught.filter(|id| !cases::all().any(|case| case.id == **id));
+        let unknown: BTreeSet<_> = unknown.map(|id| format!("{FILE} has {id}, which is no case")).collect();
+        new.chain(old).chain(unknown).collect()
+    }
+
+    /// Tries several mutants at the same time.
+    async fn try_all(plans: Vec<Plan>, jobs: usize, matrix: &mut Matrix) -> Result<(), Refusal> {
+        let ports = Ports::new("localhost", IpAddr::V4(Ipv4Addr::LOCALHOST), None)?;
+        let places = Arc::new(Semaphore::new(jobs));
+        let count = plans.len();
+        let mut running = JoinSet::new();
+        for (index, plan) in plans.into_iter().enumerate() {
+            let (places, ports) = (Arc::clone(&places), ports.beside());
+            running.spawn(async move {
+                let _place = places.acquire_owned().await;
+                let mutant = plan.mutant;
+                (index, mutant, mutant::run(plan, ports).await)
+            });
+        }
+        let mut rows: Vec<(usize, &'static Mutant, Tried)> = Vec::new();
+        let mut ended = 0_usize;
+        while let Some(joined) = running.join_next().await {
+            ended = ended.saturating_add(1);
+            let Ok((index, mutant, tried)) = joined else {
+                matrix.notes.push("a run broke off".to_owned());
+                continue;
+            };
+            let id = mutant.map_or("(a sound server)", |mutant| mutant.id);
+            let tried = match tried {
+                Ok(tried) => tried,
+                Err(error) => {
+                    matrix.notes.push(format!("{id} does not start: {error}"));
+                    continue;
+                }
+            };
+            let (by, took) = (tried.caught_by.len(), tried.took.as_secs());
+            eprintln!("{ended:>4}/{count} {id}: {by} cases fail, {took} s");
+            if tried.unended > 0 {
+                matrix.notes.push(format!("{id}: {} cases did not end in time", tried.unended));
+            }
+            match mutant {
+                Some(mutant) => rows.push((index, mutant, tried)),
+                None => matrix.unsound = tried.caught_by,
+            }
+        }
+        rows.sort_by_key(|(index, ..)| *index);
+        matrix.rows = rows.into_iter().map(|(_, mutant, tried)| (mutant, tried)).collect();
+        Ok(())
+    }
+
+    fn publish(
+        arguments: &MutantsArguments,
+        matrix: &Matrix,
+        recorded: &[Recorded],
+        all: &[&'static Mutant],
+    ) -> Result<ExitCode, Refusal> {
+        let write = |path: &Path, text: String| {
+            std::fs::write(path, text).map_err(|error| Refusal::File { path: path.to_owned(), error })
+        };
+        let json = || format!("{:#}\n", matrix.to_json());
+        match &arguments.json {
+            Some(path) if path.as_os_str() == "-" => {
+                eprint!("{}", matrix.to_text());
+                print(&json());
+            }
+            Some(path) => {
+                write(path, json())?;
+                print(&matrix.to_text());
+            }
+            None => print(&matrix.to_text()),
+        }
+        if arguments.write {
+            // What was written since the program was built counts.
+            let before = std::fs::read_to_string(FILE).unwrap_or_default();
+            let recorded = if before.is_empty() { recorded.to_vec() } else { Recorded::read(&before)? };
+            write(Path::new(FILE), Recorded::file(&matrix.recorded(&recorded, all))?)?;
+        }
+        Ok(if matrix.is_sound() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    }
+}

@@ -1,0 +1,35 @@
+//! The kinds of faults, by the place where they are installed.
+
+use std::sync::Arc;
+
+use mimi_linearized::version::{Faults, RoomVersion, RoomVersions};
+use rustls::ServerConfig;
+
+use super::mending::Mending;
+use super::outbound::Fate;
+use super::seen::{Answer, Asked, Sent};
+
+/// One fault of a server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fault {
+    /// The rules of its room versions.
+    Rules(Faults),
+    /// Anything else about its room versions.
+    Version(fn(&mut RoomVersion)),
+    /// Which room versions it has.
+    Versions(fn(RoomVersions) -> RoomVersions),
+    /// What its listener offers of TLS.
+    Tls(fn(Arc<ServerConfig>) -> Arc<ServerConfig>),
+    /// What it takes requests to be: they are changed before it sees them, and what was signed stays signed.
+    Takes(fn(&mut Sent)),
+    /// What it accepts: what is wrong with a request is put right before the server sees it.
+    Mends(Mending),
+    /// What it answers other servers.
+    Answers(fn(&Asked, &mut Answer)),
+    /// What it shows its users.
+    Shows(fn(&Asked, &mut Answer)),
+    /// What it sends to other servers.
+    Sends(fn(&mut Sent) -> Fate),
+    /// What it takes other servers' answers to be.
+    Reads(fn(&Asked, &mut Answer)),
+}
