@@ -26,7 +26,6 @@ use mimi_mls::{
 use mimi_transport::clock;
 use mimi_transport::devices::{NewDevice, OfferedKey};
 use mimi_transport::edus::ToDevice;
-use mimi_transport::limits::Limits;
 use mimi_transport::node::Node;
 use mimi_transport::rooms::NewRoom;
 use mimi_transport::start::{Server, ServerConfig};
@@ -352,18 +351,11 @@ async fn server(folder: &Path) -> Outcome<Server> {
     let tcp = TcpListener::bind("127.0.0.1:0").await?;
     let server_name = ServerName::parse(&format!("localhost:{}", tcp.local_addr()?.port()))?;
     let ca = DevCa::open(folder, clock::now_ms())?;
+    let data = folder.join(server_name.as_str().replace(':', "-"));
     let config = ServerConfig {
-        data_dir: folder.join(server_name.as_str().replace(':', "-")),
-        server_name,
         certificate: Some(ca.server_certificate(folder, &["localhost"], clock::now_ms())?),
         cas: vec![ca.certificate().to_owned()],
-        resolve: Vec::new(),
-        allow_private: false,
-        name_server: None,
-        delegate_to: None,
-        well_known_port: None,
-        limits: Limits::default(),
-        notaries: Vec::new(),
+        ..ServerConfig::new(server_name, data)
     };
     Ok(Server::start(config, tcp, None).await?)
 }

@@ -19,7 +19,6 @@ use mimi_linearized::signing::{ServerKeyRing, ServerKeys, SigningKey};
 use mimi_linearized::version::RoomVersions;
 use mimi_transport::client::{ClientLimits, FederationClient, Transaction};
 use mimi_transport::clock;
-use mimi_transport::limits::Limits;
 use mimi_transport::resolve::{AddressPolicy, ResolveOptions, Resolver};
 use mimi_transport::rooms::{HandshakeKind, NewRoom};
 use mimi_transport::server::HttpsListener;
@@ -113,17 +112,9 @@ async fn start_hub(folder: &TempDir, ca: &DevCa) -> Outcome<(Server, ServerName,
     let (tcp, name) = listen().await?;
     let certificate = ca.server_certificate(folder.path(), &["localhost"], clock::now_ms())?;
     let config = ServerConfig {
-        server_name: name.clone(),
-        data_dir: folder.path().join("hub"),
         certificate: Some(certificate),
         cas: vec![ca.certificate().to_owned()],
-        resolve: Vec::new(),
-        allow_private: false,
-        name_server: None,
-        delegate_to: None,
-        well_known_port: None,
-        limits: Limits::default(),
-        notaries: Vec::new(),
+        ..ServerConfig::new(name.clone(), folder.path().join("hub"))
     };
     let server = Server::start(config, tcp, None).await?;
     let room = NewRoom {

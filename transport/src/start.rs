@@ -56,6 +56,26 @@ pub struct ServerConfig {
     pub notaries: Vec<ServerName>,
 }
 
+impl ServerConfig {
+    /// A server with this name and its data there, as `mimi serve` runs it when nothing else is said.
+    #[must_use]
+    pub fn new(server_name: ServerName, data_dir: PathBuf) -> Self {
+        Self {
+            server_name,
+            data_dir,
+            certificate: None,
+            cas: Vec::new(),
+            resolve: Vec::new(),
+            allow_private: false,
+            name_server: None,
+            well_known_port: None,
+            delegate_to: None,
+            limits: Limits::default(),
+            notaries: Vec::new(),
+        }
+    }
+}
+
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

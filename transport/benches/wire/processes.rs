@@ -9,7 +9,6 @@ use mimi_linearized::id::ServerName;
 use mimi_linearized::signing::SigningKey;
 use mimi_transport::client::{ClientLimits, FederationClient};
 use mimi_transport::clock;
-use mimi_transport::limits::Limits;
 use mimi_transport::resolve::{AddressPolicy, ResolveOptions, Resolver, StaticEntry};
 use mimi_transport::start::ServerConfig;
 use mimi_transport::tls::{ClientOffer, DevCa, Roots, ServerCertificate, client_config};
@@ -51,17 +50,10 @@ impl World {
     /// The configuration of a server with its data in a folder of its own.
     pub(crate) fn config(&self, name: &str, data: &str, resolve: Vec<StaticEntry>) -> ServerConfig {
         ServerConfig {
-            server_name: ServerName::parse(name).unwrap(),
-            data_dir: self.folder().join(data),
             certificate: Some(self.certificate()),
             cas: vec![self.ca().certificate().to_owned()],
             resolve,
-            allow_private: false,
-            name_server: None,
-            delegate_to: None,
-            well_known_port: None,
-            limits: Limits::default(),
-            notaries: Vec::new(),
+            ..ServerConfig::new(ServerName::parse(name).unwrap(), self.folder().join(data))
         }
     }
 

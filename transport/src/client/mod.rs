@@ -27,9 +27,7 @@
 //! # let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 //! # let name = format!("localhost:{}", tcp.local_addr()?.port());
 //! # let server_name = ServerName::parse(&name)?;
-//! # let config = ServerConfig { server_name, data_dir: data.path().to_owned(), certificate: None, cas: Vec::new(),
-//! #     resolve: Vec::new(), allow_private: false, name_server: None, well_known_port: None, delegate_to: None,
-//! #     limits: mimi_transport::limits::Limits::default(), notaries: Vec::new() };
+//! # let config = ServerConfig::new(server_name, data.path().to_owned());
 //! # let server = Server::start(config, tcp, None).await?;
 //! # let ca = server.ca();
 //!

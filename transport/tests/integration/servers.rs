@@ -71,17 +71,10 @@ impl World {
     async fn start(&self, place: &Place, tcp: TcpListener) -> Server {
         assert!(self.folder.path().exists());
         let config = ServerConfig {
-            server_name: place.name.clone(),
-            data_dir: place.data.path().to_owned(),
             certificate: Some(self.certificate.clone()),
             cas: vec![self.ca.clone()],
-            resolve: Vec::new(),
-            allow_private: false,
-            name_server: None,
-            well_known_port: None,
-            delegate_to: None,
             limits: place.limits,
-            notaries: Vec::new(),
+            ..ServerConfig::new(place.name.clone(), place.data.path().to_owned())
         };
         Server::start(config, tcp, None).await.unwrap()
     }

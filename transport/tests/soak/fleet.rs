@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use mimi_linearized::id::{ServerName, UserId};
 use mimi_transport::clock;
-use mimi_transport::limits::Limits;
 use mimi_transport::node::Node;
 use mimi_transport::start::{Server, ServerConfig};
 use mimi_transport::tls::{DevCa, ServerCertificate};
@@ -90,17 +89,9 @@ impl Place {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         self.proxy.lead_to(Some(tcp.local_addr().unwrap()));
         let config = ServerConfig {
-            server_name: self.name.clone(),
-            data_dir: self.data.path().to_owned(),
             certificate: Some(self.certificate.clone()),
             cas: vec![self.ca.clone()],
-            resolve: Vec::new(),
-            allow_private: false,
-            name_server: None,
-            well_known_port: None,
-            delegate_to: None,
-            limits: Limits::default(),
-            notaries: Vec::new(),
+            ..ServerConfig::new(self.name.clone(), self.data.path().to_owned())
         };
         *self.server.lock().await = Some(Server::start(config, tcp, None).await.unwrap());
     }

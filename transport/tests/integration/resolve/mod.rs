@@ -10,7 +10,6 @@ use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE};
 use http::{Method, StatusCode, Uri};
 use mimi_transport::client::{CallLimits, ClientError, ClientLimits, FederationClient};
 use mimi_transport::keys::KEY_PATH;
-use mimi_transport::limits::Limits;
 use mimi_transport::resolve::{
     AddressClass, AddressPolicy, Endpoint, ResolveError, ResolveOptions, Resolver, Step, WELL_KNOWN_PATH,
 };
@@ -443,17 +442,11 @@ async fn whole_server(net: &Net, delegates: bool) -> (Server, tempfile::TempDir)
     let now = mimi_transport::clock::now_ms();
     let files = net.world.ca.server_certificate(data.path(), &["hub.example"], now).unwrap();
     let config = ServerConfig {
-        server_name: name("hub.example"),
-        data_dir: data.path().to_owned(),
         certificate: Some(files),
         cas: vec![net.world.ca.certificate().to_owned()],
-        resolve: Vec::new(),
-        allow_private: false,
         name_server: Some(net.dns.address),
-        well_known_port: None,
         delegate_to: delegates.then(|| name(&to)),
-        limits: Limits::default(),
-        notaries: Vec::new(),
+        ..ServerConfig::new(name("hub.example"), data.path().to_owned())
     };
     (Server::start(config, tcp, None).await.unwrap(), data)
 }
