@@ -67,8 +67,8 @@ pub(crate) struct ServeArguments {
     /// Where to offer the control API, which has no authentication: a loopback address
     #[arg(long, value_name = "IP:PORT")]
     control: Option<SocketAddr>,
-    /// How often other servers may ask: `off`, or FAMILY=off or FAMILY=COUNT/UNIT[,BURST] for reads, changes, devices,
-    /// transactions, keys or unproved, such as reads=50/s,500; may be repeated
+    /// How often other servers may ask: `off`, or `FAMILY=off` or `FAMILY=COUNT/UNIT[,BURST]` for reads, changes,
+    /// devices, transactions, keys or unproved, such as reads=50/s,500; may be repeated
     #[arg(long, value_name = "RATE")]
     rate_limit: Vec<RateSetting>,
     /// How much is taken from others, such as body-bytes=4MiB or idle=60s (docs/limits.md has all names); may be repeated

@@ -4,7 +4,7 @@
 //! [`Limits`] is what can be set; the rest of the module keeps to it. Requests pass in this order, so that little is done
 //! for a request that is refused:
 //!
-//! 1. the connection: how many there are, of one address and in all ([`ServerLimits`](crate::server::ServerLimits));
+//! 1. the connection: how many there are, of one address and in all ([`ServerLimits`]);
 //! 2. the head: its length and its number of headers, and whether the address has just sent much that proves nothing;
 //! 3. the body: its size, how fast it comes, and how much of all bodies is in memory;
 //! 4. after authentication, how often this server asks for such things.
