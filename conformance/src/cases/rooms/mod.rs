@@ -30,6 +30,8 @@ pub(super) const CASES: &[&[Case]] = &[
     vetting::CASES,
     following::CASES,
     authorization::CASES,
+    authorization::memberships::CASES,
+    authorization::levels::CASES,
     citing::CASES,
     hub::CASES,
 ];
