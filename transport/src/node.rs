@@ -65,22 +65,10 @@ impl std::ops::Deref for Node {
 }
 
 impl Node {
-    /// Puts a server together, with the default limits. Nothing runs yet: see [`Node::resume`].
+    /// Puts a server together. The limits of connections are not its own but the listener's. Nothing runs yet: see
+    /// [`Node::resume`].
     #[must_use]
     pub fn new(
-        name: ServerName,
-        key: SigningKey,
-        versions: RoomVersions,
-        store: Arc<dyn Store>,
-        client: FederationClient,
-        keys: RemoteKeys,
-    ) -> Self {
-        Self::with_limits(name, key, versions, store, client, keys, &Limits::default())
-    }
-
-    /// As [`Node::new`], with other limits. Those of connections are the listener's.
-    #[must_use]
-    pub fn with_limits(
         name: ServerName,
         key: SigningKey,
         versions: RoomVersions,

@@ -175,7 +175,7 @@ impl Server {
         keys.trust(&name, key.id(), key.verify_key(), i64::MAX);
         let limits = config.limits;
         let versions = assembly.versions(RoomVersions::lm_04());
-        let node = Node::with_limits(name, key, versions, shared, client, keys, &limits);
+        let node = Node::new(name, key, versions, shared, client, keys, &limits);
         node.store.forget_answers(clock::now_ms().saturating_sub(REMEMBERED_MS)).await?;
 
         let stop = watch::Sender::new(false);
