@@ -74,18 +74,19 @@ mod tests {
     #[tokio::test]
     async fn a_sign_of_life_cuts_a_pause_short_that_nobody_asked_for() {
         let (alive, hour) = (Notify::new(), Duration::from_secs(3_600));
-        let signs = async {
-            loop {
-                alive.notify_waiters();
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
         let own = wait(Pause { time: hour, asked: false }, &alive);
         let asked = wait(Pause { time: hour, asked: true }, &alive);
+        let (mut own, mut asked) = (std::pin::pin!(own), std::pin::pin!(asked));
+        // Both have begun to wait when there is a sign.
         tokio::select! {
-            () = own => {}
-            () = asked => panic!("a pause that was asked for was cut short"),
-            () = signs => {}
+            biased;
+            () = &mut own => panic!("there was no sign"),
+            () = &mut asked => panic!("there was no sign"),
+            () = std::future::ready(()) => {}
         }
+        alive.notify_waiters();
+        tokio::time::timeout(hour / 60, &mut own).await.expect("the pause was not cut short");
+        let waiting = tokio::time::timeout(FIRST * 2, &mut asked).await;
+        assert!(waiting.is_err(), "a pause that was asked for was cut short");
     }
 }
