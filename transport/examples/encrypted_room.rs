@@ -36,6 +36,8 @@ use tokio::net::TcpListener;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const SUITE: Suite = Suite::MANDATORY;
+/// How long a client waits for news.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() -> Outcome<()> {
@@ -216,12 +218,14 @@ impl<'s> Client<'s> {
 
     /// Looks until something is so.
     async fn until(&mut self, mut is: impl FnMut(&mut Self) -> bool) -> Outcome<()> {
+        let mut news = self.server.news();
         for _ in 0..2_000 {
+            news.borrow_and_update();
             self.look().await?;
             if is(self) {
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::timeout(PATIENCE, news.changed()).await??;
         }
         Err("it never came to that".into())
     }
