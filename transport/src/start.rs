@@ -1,5 +1,7 @@
 //! Starting a whole server: certificate, keys, store, listeners, queues.
 
+mod check;
+
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -28,6 +30,8 @@ use crate::store::sqlite::SqliteStore;
 use crate::tls::{ClientOffer, DevCa, DevCaError, Roots, ServerCertificate, TlsError, client_config};
 use crate::transactions::REMEMBERED_MS;
 use crate::{api, control};
+
+pub use self::check::CertificateProblem;
 
 /// What a server is started with.
 #[derive(Debug, Clone)]
@@ -98,6 +102,9 @@ pub enum StartError {
     /// A certificate, key or CA file cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The certificate is not one for this server.
+    #[error(transparent)]
+    Certificate(#[from] CertificateProblem),
     /// The development CA cannot be used.
     #[error(transparent)]
     DevCa(#[from] DevCaError),
@@ -294,20 +301,26 @@ impl Files {
 
 /// Reads the signing key, or makes one. The file has one line: the key id and the base64 of the seed.
 fn signing_key(path: &Path) -> Result<SigningKey, StartError> {
-    let data = |error| StartError::Data { path: path.to_owned(), error };
+    if let Some(key) = read_signing_key(path)? {
+        return Ok(key);
+    }
+    let seed = Zeroizing::new(rand::random::<[u8; 32]>());
+    let version = base64::encode_url_safe(&rand::random::<[u8; 3]>()).replace('-', "_");
+    let key = SigningKey::from_seed(KeyId::ed25519(&version)?, &seed);
+    let line = Zeroizing::new(format!("{} {}\n", key.id(), base64::encode(&*seed)));
+    write_secret(path, line.as_bytes()).map_err(|error| StartError::Data { path: path.to_owned(), error })?;
+    Ok(key)
+}
+
+/// Reads the signing key, if its file is there.
+fn read_signing_key(path: &Path) -> Result<Option<SigningKey>, StartError> {
     match fs::read_to_string(path) {
-        Ok(text) => {
-            parse_key(&Zeroizing::new(text)).ok_or_else(|| StartError::SigningKey { path: path.to_owned() })
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let seed = Zeroizing::new(rand::random::<[u8; 32]>());
-            let version = base64::encode_url_safe(&rand::random::<[u8; 3]>()).replace('-', "_");
-            let key = SigningKey::from_seed(KeyId::ed25519(&version)?, &seed);
-            let line = Zeroizing::new(format!("{} {}\n", key.id(), base64::encode(&*seed)));
-            write_secret(path, line.as_bytes()).map_err(data)?;
-            Ok(key)
-        }
-        Err(error) => Err(data(error)),
+        Ok(text) => match parse_key(&Zeroizing::new(text)) {
+            Some(key) => Ok(Some(key)),
+            None => Err(StartError::SigningKey { path: path.to_owned() }),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StartError::Data { path: path.to_owned(), error }),
     }
 }
 
