@@ -33,16 +33,10 @@ enum Command {
 
 /// Runs a command.
 pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
-    let default = match &arguments.command {
-        // The suite reports what it sees; what its own servers log is noise unless asked for.
-        Command::Run(_)
-        | Command::Check(_)
-        | Command::Vectors(_)
-        | Command::Coverage(_)
-        | Command::Mutants(_) => "off",
-        Command::Serve(_) => "info",
-    };
-    log(default);
+    // A server is told what to log with its other settings.
+    if !matches!(arguments.command, Command::Serve(_)) {
+        log();
+    }
     match arguments.command {
         Command::Run(arguments) => run::run(arguments).await,
         Command::Serve(arguments) => serve::serve(arguments).await,
@@ -53,9 +47,10 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// Logs to standard error; `MIMI_LOG` says how much, as `RUST_LOG` does elsewhere.
-fn log(default: &str) {
-    let filter = EnvFilter::try_from_env("MIMI_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+/// Logs to standard error; `MIMI_LOG` says how much, as `RUST_LOG` does elsewhere. Unless it says so nothing is logged: the
+/// suite reports what it sees, and what its own servers log is noise.
+fn log() {
+    let filter = EnvFilter::try_from_env("MIMI_LOG").unwrap_or_else(|_| EnvFilter::new("off"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

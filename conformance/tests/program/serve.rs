@@ -47,6 +47,77 @@ fn a_configuration_file_does_as_well() {
     assert_eq!((&ready["server_name"], &ready["control"]), (&json!("localhost:9"), &Value::Null));
 }
 
+/// The command line has precedence over the environment, that over the file; what comes out is a file that says the same.
+#[test]
+fn a_configuration_can_be_checked_without_starting() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, data) = (folder.path().join("mimi.toml"), folder.path().join("data"));
+    std::fs::write(
+        &config,
+        format!(
+            "server-name = \"from.file\"\ndata-dir = {data:?}\nlisten = \"127.0.0.1:1\"\n\
+             [limit]\nidle = \"60s\"\nbody-bytes = \"4MiB\"\n"
+        ),
+    )
+    .unwrap();
+    let check = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = mimi(&["serve", "--check-config"]);
+        command.args(arguments).envs(variables.iter().copied()).output().unwrap()
+    };
+    let file = config.to_str().unwrap();
+    let variables = [("MIMI_CONFIG", file), ("MIMI_LISTEN", "127.0.0.1:2"), ("MIMI_DNS", "127.0.0.1:53")];
+    let checked = check(&["--listen", "127.0.0.1:3", "--allow-private"], &variables);
+    let said = text(&checked.stdout);
+    assert_eq!((code(&checked), text(&checked.stderr).as_str()), (0, ""), "{said}");
+    for line in [
+        format!("server-name = \"from.file\" # {file}:1"),
+        "listen = \"127.0.0.1:3\" # command line".to_owned(),
+        "dns = \"127.0.0.1:53\" # MIMI_DNS".to_owned(),
+        "allow-private = true # command line".to_owned(),
+        "log-format = \"text\" # default".to_owned(),
+        format!("    \"body-bytes=4MiB\", # {file}:6"),
+        "# control is not set".to_owned(),
+    ] {
+        assert!(said.lines().any(|said| said == line), "{line}: {said}");
+    }
+    assert!(!data.exists(), "nothing is made");
+
+    let again = folder.path().join("again.toml");
+    std::fs::write(&again, &said).unwrap();
+    let second = check(&["--config", again.to_str().unwrap()], &[]);
+    let values = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.starts_with("# config"));
+        lines.map(|line| line.split(" # ").next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(values(&text(&second.stdout)), values(&said));
+}
+
+#[test]
+fn every_mistake_in_a_configuration_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("mimi.toml");
+    let file = config.to_str().unwrap();
+    std::fs::write(&config, "server-nam = \"a.org\"\nlisten = \"here\"\n").unwrap();
+    let variables = [("MIMI_DNS", "somebody"), ("MIMI_LISTN", "127.0.0.1:1")];
+    for check in [true, false] {
+        let mut command = mimi(&["serve", "--config", file]);
+        let output = command.args(check.then_some("--check-config")).envs(variables).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(code(&output), 2, "{said}");
+        for word in ["mimi.toml:1: there is no setting `server-nam`", "mimi.toml:2: ", "MIMI_DNS: "] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+        assert_eq!(said.contains("MIMI_LISTN: there is no such setting"), check, "{said}");
+    }
+    std::fs::write(&config, "tls-cert = \"/nowhere.pem\"\ncontrol = \"0.0.0.0:1\"\n").unwrap();
+    let output = output(&["serve", "--check-config", "--config", file]);
+    let said = text(&output.stderr);
+    assert_eq!(code(&output), 2);
+    for word in ["--tls-key", "loopback", "--server-name", "--listen", "--data-dir"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
 #[test]
 fn a_wrong_configuration_ends_with_2_and_says_why() {
     let folder = tempfile::tempdir().unwrap();
