@@ -6,6 +6,7 @@ mod intent;
 mod join;
 mod keep_up;
 mod message;
+mod padding;
 mod record;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use self::intent::Intent;
 pub use self::intent::Moot;
 pub use self::keep_up::{CaughtUp, Halt, ListedCommit, Rebase, Taken};
 pub use self::message::{Changes, Decrypted, Encrypted, Joined, OutboundCommit, OutboundWelcome, Received};
+pub use self::padding::Padding;
 pub use self::record::Record;
 use crate::device::Device;
 use crate::epoch::EpochMap;
@@ -185,14 +187,29 @@ impl Engine {
         Ok(received)
     }
 
-    /// Encrypts application data to the members of the room's group (LM-04 §4.5.2).
+    /// Encrypts application data to the members of the room's group (LM-04 §4.5.2). Its length is hidden by
+    /// [`Padding::Buckets`].
     ///
     /// # Errors
     ///
     /// [`Error::Caller`] if the device is not a member, or if no commit of the group was accepted yet.
     pub fn encrypt(&mut self, room_id: &str, plaintext: &[u8]) -> Result<Encrypted, Error> {
+        self.encrypt_padded(room_id, plaintext, Padding::default())
+    }
+
+    /// Like [`encrypt`](Self::encrypt), with the padding of one's choice.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`encrypt`](Self::encrypt).
+    pub fn encrypt_padded(
+        &mut self,
+        room_id: &str,
+        plaintext: &[u8],
+        padding: Padding,
+    ) -> Result<Encrypted, Error> {
         let (device, group) = self.group(room_id)?;
-        group.encrypt(device, plaintext)
+        group.encrypt(device, plaintext, padding)
     }
 
     /// Decrypts application data of the room's group (LM-04 §4.5.2). Each message can be decrypted once, and only while

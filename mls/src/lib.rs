@@ -108,7 +108,7 @@ pub use self::credential::{
 pub use self::device::{Device, DeviceObject, DeviceObjectError, NotCanonicalisable, VerifiedDevice};
 pub use self::engine::{
     CaughtUp, Changes, Decrypted, DurableEngine, Encrypted, Engine, Halt, Joined, ListedCommit, Moot,
-    OutboundCommit, OutboundWelcome, Rebase, Received, Record, Taken, Unsaved,
+    OutboundCommit, OutboundWelcome, Padding, Rebase, Received, Record, Taken, Unsaved,
 };
 pub use self::epoch::{EpochMap, MAX_EPOCH};
 pub use self::error::{

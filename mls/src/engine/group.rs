@@ -54,13 +54,14 @@ fn sender_ratchet() -> SenderRatchetConfiguration {
     SenderRatchetConfiguration::new(OUT_OF_ORDER_TOLERANCE, MAX_FORWARD_DISTANCE)
 }
 
-/// How the device takes part in a group that it joins.
-pub(super) fn join_config() -> MlsGroupJoinConfig {
+/// How the device takes part in a group, and to multiples of what its next message is padded.
+pub(super) fn join_config(padding: usize) -> MlsGroupJoinConfig {
     MlsGroupJoinConfig::builder()
         .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
         .use_ratchet_tree_extension(true)
         .max_past_epochs(MAX_PAST_EPOCHS)
         .sender_ratchet_configuration(sender_ratchet())
+        .padding_size(padding)
         .build()
 }
 

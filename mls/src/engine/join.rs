@@ -79,7 +79,7 @@ impl Engine {
         let crypto = Layered::<Ahead>::default();
         let provider = LayeredProvider::new(&crypto, self.device.provider());
         let mut staged =
-            StagedWelcome::build_from_welcome(&provider, &join_config(), welcome).map_err(welcome_error)?;
+            StagedWelcome::build_from_welcome(&provider, &join_config(0), welcome).map_err(welcome_error)?;
         let last_resort = staged
             .processed_welcome()
             .own_key_package()

@@ -4,7 +4,7 @@ use openmls::prelude::LeafNodeIndex;
 use super::*;
 use crate::framing::{CommitView, FramingError, MAX_WELCOME_LEN, MessageKind};
 use crate::testing::{ROOM, Rogue, TAG_LEN, address, engine, in_other_suites, key_package, suite, unframed};
-use crate::{DeviceAddress, KeyPackage, KeyPackageUse, Lifetime, Suite};
+use crate::{Device, DeviceAddress, KeyPackage, KeyPackageUse, Lifetime, Suite};
 
 macro_rules! assert_error {
     ($result:expr, $pattern:pat $(if $guard:expr)?) => {

@@ -2,7 +2,10 @@
 
 use openmls::framing::{ContentType, PrivateMessageIn, ProcessedMessageContent, ProtocolMessage};
 
+use openmls_traits::OpenMlsProvider as _;
+
 use super::super::message::{Decrypted, Encrypted};
+use super::super::padding::Padding;
 use super::log::Entry;
 use super::{MAX_PAST_EPOCHS, RoomGroup, encode};
 use crate::credential::DeviceCredential;
@@ -15,8 +18,12 @@ impl RoomGroup {
         &mut self,
         device: &Device,
         plaintext: &[u8],
+        padding: Padding,
     ) -> Result<Encrypted, Error> {
         let commit_event_id = self.epochs.event(self.epoch()).ok_or(CallerFault::NoCommitYet)?.to_owned();
+        self.group
+            .set_configuration(self.provider.storage(), &padding.config(plaintext.len()))
+            .map_err(LibraryFault::mls)?;
         let message = self
             .group
             .create_message(&self.provider, device.signer(), plaintext)

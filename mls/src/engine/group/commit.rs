@@ -243,7 +243,7 @@ impl RoomGroup {
         let provider = Provider::default();
         let leaf = LeafNodeParameters::builder().with_capabilities(device.capabilities()).build();
         let builder = MlsGroup::external_commit_builder()
-            .with_config(join_config())
+            .with_config(join_config(0))
             // A leaf may well be older than the lifetime of the key package it came from.
             .skip_lifetime_validation()
             .with_ratchet_tree(tree);

@@ -238,7 +238,7 @@ impl RoomGroup {
         store.fill(Slot::Tree, tree);
         store.fill(Slot::MessageSecrets, secrets);
         store.fill(Slot::State, pending.state);
-        store.configure(&join_config()).map_err(unreadable)?;
+        store.configure(&join_config(0)).map_err(unreadable)?;
         let provider = Provider::new(store);
         let group = MlsGroup::load(provider.storage(), &group_id)
             .map_err(unreadable)?

@@ -157,3 +157,38 @@ in_other_suites! {
     forgetting_is_complete,
     debug_output_has_no_secrets,
 }
+
+/// The ciphertext within a message: all of it that is not the same whatever is said.
+fn length(engine: &mut Engine, plaintext: &[u8], padding: Padding) -> usize {
+    engine.encrypt_padded(ROOM, plaintext, padding).unwrap().ciphertext.len()
+}
+
+#[test]
+fn what_is_in_one_bucket_has_one_length() {
+    for suite in Suite::ALL {
+        let mut alice = Engine::new(Device::generate("@alice:a", "A", *suite).unwrap());
+        let mut bob = Engine::new(Device::generate("@bob:b", "B", *suite).unwrap());
+        alice.create(ROOM).unwrap();
+        let commit = alice.commit(ROOM, add([key_package(&bob)])).unwrap();
+        alice.accepted(ROOM, "$1").unwrap();
+        bob.join(&commit.welcome.unwrap().message, "$1").unwrap();
+        let header = length(&mut alice, b"", Padding::Buckets) - 512;
+        for size in [0, 1, 5, 100, 416, 417, 900, 1000, 3000, 5000, 20_000, 44_000, 46_000] {
+            let plaintext = vec![b'x'; size];
+            let bucket = Padding::Buckets.bucket(size).unwrap();
+            // Four times: signatures of ECDSA have different lengths. Each takes another two bytes to tell its own.
+            for _ in 0..4 {
+                let sent = alice.encrypt(ROOM, &plaintext).unwrap().ciphertext;
+                let more = if bucket < 16_384 { 0 } else { 2 };
+                assert_eq!(sent.len(), header + bucket + more, "{size} bytes in {}", suite.name());
+                let Decrypted::Message { plaintext: read, .. } = bob.decrypt(ROOM, &sent).unwrap() else {
+                    panic!()
+                };
+                assert_eq!(read, plaintext);
+            }
+        }
+        assert!(
+            length(&mut alice, &[0; 400], Padding::None) > length(&mut alice, &[0; 300], Padding::None) + 90
+        );
+    }
+}
