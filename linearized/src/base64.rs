@@ -47,6 +47,15 @@ pub fn decode_array<const N: usize>(text: &str) -> Option<[u8; N]> {
     STANDARD.decode(text).ok()?.try_into().ok()
 }
 
+/// Decodes exactly `N` bytes from the URL-safe alphabet; `None` if the text is not that, or has another length.
+#[must_use]
+pub fn decode_url_safe_array<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() > N.div_ceil(3).saturating_mul(4) {
+        return None;
+    }
+    URL_SAFE.decode(text).ok()?.try_into().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -69,6 +69,7 @@
 
 pub mod auth;
 pub mod base64;
+pub mod content;
 pub mod encryption;
 pub mod event;
 pub mod hub;
