@@ -20,6 +20,7 @@
 //! | [`hub`] | authorising and sealing, handing over | §5.1, §11 |
 //! | [`participant`] | following and checking a hub | §5.1 |
 //! | [`encryption`] | MLS beside membership | §4 |
+//! | [`content`] | what messages say: MF-01, a draft of its own | |
 //!
 //! Where the draft is silent or contradicts itself, the code names a reading (`R05`), which `drafts/errata.toml`
 //! explains.
