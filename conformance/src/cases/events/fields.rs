@@ -38,6 +38,7 @@ pub(super) const CASES: &[Case] = &[
             "LM-04/6.3/1",
             "LM-04/12.5.1/5",
             "LM-04/12.5.1/22",
+            "MF-01/2/1",
         ],
         fields
     ),
@@ -46,7 +47,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "3.5/lengths",
         "type and state key have at most 255 characters",
-        ["LM-04/3.5/5", "LM-04/3.5/6", "LM-04/3.5/7"],
+        ["LM-04/3.5/5", "LM-04/3.5/6", "LM-04/3.5/7", "MF-01/2/115"],
         lengths
     ),
     driven_case!(
@@ -78,7 +79,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "3.5/size",
         "an event of 65,536 bytes is sealed, and one of a byte more is not",
-        ["LM-04/3.5/25", "LM-04/3.5/26"],
+        ["LM-04/3.5/25", "LM-04/3.5/26", "MF-01/2/114"],
         largest
     ),
     driven_case!(

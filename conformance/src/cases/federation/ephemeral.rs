@@ -17,7 +17,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.9/typing-sent",
         "the servers of a room are told that somebody writes, and has ceased to, with Matrix's content",
-        ["R45", "R46"],
+        ["R45", "R46", "MF-01/1/17"],
         typing_sent
     ),
     driven_case!(
@@ -33,7 +33,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.9/receipt-sent",
         "the servers of a room are told how far somebody has read, with Matrix's content",
-        ["R46"],
+        ["R46", "MF-01/1/18"],
         receipt_sent
     ),
     driven_case!(
@@ -41,7 +41,7 @@ pub(super) const CASES: &[Case] = &[
         Server,
         "12.9/presence-sent",
         "servers that share a room with a user are told that the user is there, with Matrix's content",
-        ["R45", "R46"],
+        ["R45", "R46", "MF-01/1/20"],
         presence_sent
     ),
     driven_case!(

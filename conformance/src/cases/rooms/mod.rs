@@ -3,6 +3,7 @@
 mod authorization;
 mod citing;
 mod commit_history;
+mod contents;
 mod devices;
 mod following;
 mod hub;
@@ -34,4 +35,5 @@ pub(super) const CASES: &[&[Case]] = &[
     authorization::levels::CASES,
     citing::CASES,
     hub::CASES,
+    contents::CASES,
 ];

@@ -5,7 +5,7 @@ use super::*;
 mod examples;
 mod properties;
 
-use examples::EXAMPLES;
+use examples::examples;
 
 const ROOM: &str = "mimi://example.com/r/engineering_team";
 
@@ -16,7 +16,7 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 fn example(name: &str) -> (Vec<u8>, MimiContent) {
-    let (_, _, _, hex) = EXAMPLES.into_iter().find(|(example, ..)| *example == name).unwrap();
+    let [_, _, _, hex] = examples().into_iter().find(|[example, ..]| *example == name).unwrap();
     let bytes = unhex(hex);
     let content = MimiContent::parse(&bytes).unwrap();
     (bytes, content)
@@ -24,7 +24,9 @@ fn example(name: &str) -> (Vec<u8>, MimiContent) {
 
 #[test]
 fn the_drafts_examples_have_the_drafts_ids() {
-    for (name, sender, id, hex) in EXAMPLES {
+    let examples = examples();
+    assert_eq!(examples.len(), 14);
+    for [name, sender, id, hex] in examples {
         let bytes = unhex(hex);
         let content = MimiContent::parse(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(content.to_bytes().unwrap(), bytes, "{name}");
@@ -37,7 +39,7 @@ fn the_drafts_examples_have_the_drafts_ids() {
 }
 
 fn id(name: &str) -> MessageId {
-    let (_, _, hex, _) = EXAMPLES.into_iter().find(|(example, ..)| *example == name).unwrap();
+    let [_, _, hex, _] = examples().into_iter().find(|[example, ..]| *example == name).unwrap();
     MessageId::from_bytes(unhex(hex).try_into().unwrap()).unwrap()
 }
 
