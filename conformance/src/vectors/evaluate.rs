@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::oracle::hex;
 use super::signing::unhex;
 
+mod contents;
 mod rooms;
 
 /// Why an input cannot be evaluated: it is not one of its group.
@@ -69,6 +70,9 @@ pub(super) fn evaluate(kind: &str, input: &Value) -> Found {
         "authorization" => authorization(&read(input)?),
         "hub" => rooms::hub(&read(input)?),
         "participant" => rooms::participant(&read(input)?),
+        "mimi-content" => contents::mimi(&read(input)?),
+        "plaintext" => contents::plaintext(&read(input)?),
+        "encrypted-file" => contents::file(&read(input)?),
         "key-response" => key_response(&read::<Response>(input)?.response),
         "key-standing" => key_standing(&read(input)?),
         other => Err(Unusable::Kind(other.to_owned())),

@@ -6,6 +6,7 @@
 
 mod authorization;
 mod chance;
+mod contents;
 mod evaluate;
 mod events;
 mod hashes;
@@ -36,7 +37,7 @@ const DRAFT: &str = "draft-ralston-mimi-linearized-matrix-04";
 type Maker = fn(Chance) -> Vec<Group>;
 
 /// The subjects, a file for each.
-const SUBJECTS: [(&str, Maker); 13] = [
+const SUBJECTS: [(&str, Maker); 14] = [
     ("identifiers", identifiers::groups),
     ("strict-json", json::strict),
     ("canonical-json", json::canonical),
@@ -50,6 +51,7 @@ const SUBJECTS: [(&str, Maker); 13] = [
     ("authorization", authorization::groups),
     ("rooms", rooms::groups),
     ("key-responses", key_responses::groups),
+    ("contents", contents::groups),
 ];
 
 /// One file of vectors.
