@@ -16,6 +16,7 @@
 //! | [`request_auth`] | the `X-Matrix` scheme |
 //! | [`keys`] | other servers' keys |
 //! | [`limits`] | how much is taken from others, and how often |
+//! | [`policy`] | which servers this one has to do with, and who may invite its users |
 //! | [`resolve`], [`tls`], [`client`], [`server`] | names, certificates, HTTP/2 |
 //!
 //! Everything that waits is here; the room model never does.
@@ -33,6 +34,7 @@ pub mod keys;
 pub mod limits;
 mod news;
 pub mod node;
+pub mod policy;
 pub mod request_auth;
 pub mod resolve;
 pub mod rooms;

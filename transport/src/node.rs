@@ -13,6 +13,7 @@ use crate::edus::{Board, Outbox};
 use crate::keys::RemoteKeys;
 use crate::limits::{Gate, Limits};
 use crate::news::News;
+use crate::policy::FederationPolicy;
 use crate::rooms::{Behind, Registry};
 use crate::store::Store;
 use crate::transactions::Transactions;
@@ -20,6 +21,15 @@ use crate::transactions::Transactions;
 /// A server that takes part in rooms, as their hub or as a participant. Cloning it is cheap.
 #[derive(Debug, Clone)]
 pub struct Node(Arc<Parts>);
+
+/// On which terms a server deals with others.
+#[derive(Debug)]
+pub struct Terms<'a> {
+    /// How much it takes from others. The limits of connections are not its own but the listener's.
+    pub limits: &'a Limits,
+    /// Which servers it has to do with.
+    pub policy: FederationPolicy,
+}
 
 /// What a [`Node`] is made of.
 #[derive(Debug)]
@@ -36,6 +46,8 @@ pub struct Parts {
     pub client: FederationClient,
     /// Other servers' keys.
     pub keys: RemoteKeys,
+    /// Which servers it has to do with.
+    pub policy: FederationPolicy,
     /// Its rooms.
     pub(crate) rooms: Registry,
     /// The rooms that lack events.
@@ -65,8 +77,7 @@ impl std::ops::Deref for Node {
 }
 
 impl Node {
-    /// Puts a server together. The limits of connections are not its own but the listener's. Nothing runs yet: see
-    /// [`Node::resume`].
+    /// Puts a server together. Nothing runs yet: see [`Node::resume`].
     #[must_use]
     pub fn new(
         name: ServerName,
@@ -75,7 +86,7 @@ impl Node {
         store: Arc<dyn Store>,
         client: FederationClient,
         keys: RemoteKeys,
-        limits: &Limits,
+        terms: Terms<'_>,
     ) -> Self {
         Self(Arc::new(Parts {
             name,
@@ -84,6 +95,7 @@ impl Node {
             store,
             client,
             keys,
+            policy: terms.policy,
             rooms: Registry::default(),
             behind: Behind::default(),
             delivery: Delivery::default(),
@@ -92,7 +104,7 @@ impl Node {
             news: News::default(),
             devices: RemoteDevices::default(),
             transactions: Transactions::default(),
-            gate: Gate::new(limits),
+            gate: Gate::new(terms.limits),
         }))
     }
 

@@ -22,7 +22,8 @@ use crate::client::{ClientLimits, FederationClient, carrier};
 use crate::clock::{self, Clock};
 use crate::keys::{KeptKeys, KeyLimits, RemoteKeys};
 use crate::limits::Limits;
-use crate::node::Node;
+use crate::node::{Node, Terms};
+use crate::policy::{self, FederationPolicy, GuardedKeys, PolicyError};
 use crate::resolve::{AddressPolicy, ResolveOptions, Resolver, StaticEntry, WELL_KNOWN_PATH, well_known};
 use crate::server::{HttpsListener, ServerLimits, serve_plain};
 use crate::store::StoreError;
@@ -58,6 +59,8 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// Whom to ask for the keys of servers that do not answer, in this order (LM-04 §12.4.1.3).
     pub notaries: Vec<ServerName>,
+    /// The file that says which servers it has to do with ([`FederationPolicy`]); all, if there is none.
+    pub policy: Option<PathBuf>,
 }
 
 impl ServerConfig {
@@ -76,6 +79,7 @@ impl ServerConfig {
             delegate_to: None,
             limits: Limits::default(),
             notaries: Vec::new(),
+            policy: None,
         }
     }
 }
@@ -108,6 +112,9 @@ pub enum StartError {
     /// The development CA cannot be used.
     #[error(transparent)]
     DevCa(#[from] DevCaError),
+    /// The federation policy cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -159,7 +166,7 @@ impl Server {
         let control_address =
             control.as_ref().map(TcpListener::local_addr).transpose().map_err(StartError::Listen)?;
         let files = blocking(move || Files::open(config)).await?;
-        let Files { config, certificate, ca, roots, key, store } = files;
+        let Files { config, certificate, ca, roots, key, store, federation_policy } = files;
         let store = Arc::new(store);
         let policy =
             AddressPolicy { allow_private: config.allow_private, allow_loopback: address.ip().is_loopback() };
@@ -174,15 +181,18 @@ impl Server {
         let name = config.server_name;
         let limits = ClientLimits::default();
         let carrier = assembly.carrier(carrier::connections(resolver, tls, limits), &key);
+        let carrier = policy::guarded(federation_policy.clone(), carrier);
         let client = FederationClient::over(name.clone(), [key.clone()], carrier, limits);
         let shared = assembly.store(Arc::<SqliteStore>::clone(&store));
         let kept = KeptKeys::new(Arc::clone(&shared));
-        let keys = RemoteKeys::new(client.clone(), kept, Clock::system(), KeyLimits::default())
+        let source = GuardedKeys { policy: federation_policy.clone(), client: client.clone() };
+        let keys = RemoteKeys::new(source, kept, Clock::system(), KeyLimits::default())
             .with_notaries(config.notaries.into_iter().filter(|notary| *notary != name));
         keys.trust(&name, key.id(), key.verify_key(), i64::MAX);
         let limits = config.limits;
         let versions = assembly.versions(RoomVersions::lm_04());
-        let node = Node::new(name, key, versions, shared, client, keys, &limits);
+        let terms = Terms { limits: &limits, policy: federation_policy };
+        let node = Node::new(name, key, versions, shared, client, keys, terms);
         node.store.forget_answers(clock::now_ms().saturating_sub(REMEMBERED_MS)).await?;
 
         let stop = watch::Sender::new(false);
@@ -205,6 +215,7 @@ impl Server {
         listeners.push(tokio::spawn(async move {
             tokio::select! {
                 () = forgetting.forget_regularly() => {}
+                () = forgetting.policy.follow(policy::LOOK_EVERY) => {}
                 () = stopped => {}
             }
         }));
@@ -271,6 +282,7 @@ struct Files {
     roots: Roots,
     key: SigningKey,
     store: SqliteStore,
+    federation_policy: FederationPolicy,
 }
 
 impl Files {
@@ -295,7 +307,11 @@ impl Files {
         let ca = std::path::absolute(&ca).unwrap_or(ca);
         let key = signing_key(&folder.join("signing.key"))?;
         let store = SqliteStore::open(&folder.join("store.sqlite3"))?;
-        Ok(Self { config, certificate, ca, roots, key, store })
+        let federation_policy = match &config.policy {
+            Some(path) => FederationPolicy::load(path, &config.server_name, &folder)?,
+            None => FederationPolicy::open(),
+        };
+        Ok(Self { config, certificate, ca, roots, key, store, federation_policy })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod layers;
+mod services;
 mod settings;
 mod signals;
 

@@ -71,8 +71,6 @@ impl Embedded {
         let data = tempfile::tempdir()?;
         let notary = ports.reserve(None).await?;
         let config = ServerConfig {
-            server_name: name.clone(),
-            data_dir: data.path().to_owned(),
             certificate: Some(setup.certificate().clone()),
             cas: setup.trusted().to_vec(),
             resolve: resolve.to_vec(),
@@ -84,6 +82,7 @@ impl Embedded {
             limits: limits(),
             // Nobody is there until the case about that is at it.
             notaries: vec![notary.name.clone()],
+            ..ServerConfig::new(name.clone(), data.path().to_owned())
         };
         let server = Server::assemble(config, listener, Some(control), assembly).await?;
         let address = server.control().map(|address| address.to_string()).unwrap_or_default();

@@ -37,12 +37,25 @@ impl FromRequest<Node> for Authenticated {
 
     async fn from_request(request: Request, node: &Node) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
+        keep_out(node, &parts).inspect_err(|_| node.gate.unproved(&parts))?;
         let proved = prove(node, &parts, body).await;
         let (origin, body) = proved.inspect_err(|_| node.gate.unproved(&parts))?;
         node.gate.take(&parts, &origin)?;
         node.heard_from(&origin);
         Ok(Self { origin, body })
     }
+}
+
+/// Refuses whoever says that it is a server outside the federation (reading R50). That it is cannot be found out, as its keys
+/// are not fetched, and need not be: whatever it is, it gets nothing under that name. Nothing is read of the body.
+///
+/// A request whose headers say nothing of the kind goes on, and is refused for that.
+fn keep_out(node: &Node, parts: &Parts) -> Result<(), ApiError> {
+    let Ok(presented) = request_auth::parse_all(&parts.headers) else { return Ok(()) };
+    node.policy.check(presented.origin()).map_err(|outsider| {
+        tracing::debug!(origin = %outsider.0, "refused a request from outside the federation");
+        ApiError::forbidden(outsider.to_string())
+    })
 }
 
 /// Reads a request's body, if it has one, and finds out who sent the request.

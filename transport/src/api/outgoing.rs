@@ -6,6 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::client::ClientError;
+use crate::policy::Outsider;
 use crate::rooms::RoomError;
 
 /// What stays as it is in a path segment (RFC 3986 §2.3); everything else is percent-encoded.
@@ -21,6 +22,7 @@ pub(super) fn failed(server: &ServerName) -> impl FnOnce(ClientError) -> RoomErr
     let server = || server.clone();
     move |error| match error {
         ClientError::Api { error, .. } => RoomError::Peer { server: server(), error },
+        ClientError::Outsider(server) => RoomError::Outsider(Outsider(server)),
         ClientError::NotJson(_) | ClientError::NotAnObject | ClientError::Unusable(_) => {
             RoomError::BadAnswer { server: server(), what: error.to_string() }
         }

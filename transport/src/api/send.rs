@@ -112,6 +112,10 @@ async fn process(
                 tracing::info!(%origin, event = %id, %refusal, "rejected an event");
                 failed_pdus.insert(id.to_string(), FailedPdu { error: refusal.to_string() });
             }
+            Received::Unwelcome(id, error) => {
+                tracing::info!(%origin, event = %id, error, "rejected an event");
+                failed_pdus.insert(id.to_string(), FailedPdu { error });
+            }
         }
     }
     for (index, edu) in edus.into_iter().enumerate() {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::StatusCode;
+use mimi_linearized::id::ServerName;
 use mimi_linearized::json::strict;
 
 use crate::error::ApiError;
@@ -32,6 +33,9 @@ pub enum ClientError {
     /// The body to be sent is not JSON that everybody reads alike.
     #[error("the body to be sent: {0}")]
     Body(#[source] strict::JsonError),
+    /// The policy keeps the server out: it is not contacted (reading R50).
+    #[error("{0} is outside the federation of this server")]
+    Outsider(ServerName),
     /// The server name leads nowhere.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
@@ -106,7 +110,7 @@ impl ClientError {
     pub fn blame(&self) -> Blame {
         match self {
             error if error.is_cut() => Blame::Network,
-            Self::Target | Self::Body(_) => Blame::Caller,
+            Self::Target | Self::Body(_) | Self::Outsider(_) => Blame::Caller,
             Self::Resolve(_) | Self::Connect { .. } | Self::Protocol(_) | Self::Timeout(_) => Blame::Network,
             Self::Tls { .. }
             | Self::Negotiation { .. }

@@ -7,6 +7,7 @@ mod apart;
 mod devices;
 mod ephemeral;
 mod events;
+mod invites;
 mod membership;
 mod rooms;
 mod users;
@@ -46,9 +47,11 @@ pub fn router(node: Node) -> Router {
         .route("/rooms/{room}/typing", post(ephemeral::typing))
         .route("/rooms/{room}/receipt", post(ephemeral::receipt))
         .route("/users/{user}/presence", post(ephemeral::presence));
+    let invites = Router::new().route("/users/{user}/permissions", get(invites::show).put(invites::set));
     let api = api
         .nest("/unstable/org.mimi-interop.large-rooms", large_rooms)
-        .nest("/unstable/org.mimi-interop.ephemeral", ephemeral);
+        .nest("/unstable/org.mimi-interop.ephemeral", ephemeral)
+        .nest("/unstable/org.mimi-interop.invites", invites);
     Router::new()
         .nest("/control/v1", api)
         .fallback(|| async { ApiError::unrecognized() })

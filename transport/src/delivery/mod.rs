@@ -107,6 +107,8 @@ async fn deliver_all(node: &Node, destination: &ServerName, queue: &Queue) {
     // The room after which it is the next one's turn.
     let mut turn: Option<RoomId> = None;
     loop {
+        // What waits for a server that is kept out stays where it is.
+        node.policy.until_allowed(destination).await;
         let flight = match node.next_flight(destination, turn.as_ref()).await {
             Ok(Some(flight)) => flight,
             Ok(None) => {
@@ -120,6 +122,11 @@ async fn deliver_all(node: &Node, destination: &ServerName, queue: &Queue) {
             }
         };
         while let Err(error) = node.fly(destination, &flight).await {
+            if matches!(error, RoomError::Outsider(_)) {
+                tracing::info!(%destination, "a queue stands still: the destination is outside the federation");
+                node.policy.until_allowed(destination).await;
+                continue;
+            }
             let pause = backoff.next(retry_after(&error));
             tracing::info!(%destination, txn = flight.txn_id, %error, ?pause, "a transaction did not arrive");
             backoff::wait(pause, &queue.alive).await;

@@ -9,6 +9,7 @@ use mimi_linearized::signing::SignatureError;
 
 use crate::client::ClientError;
 use crate::error::ApiError;
+use crate::policy::Outsider;
 use crate::store::{AppendError, StoreError};
 
 /// Why something could not be done with a room.
@@ -39,6 +40,9 @@ pub enum RoomError {
     /// The request does not make sense.
     #[error("{0}")]
     BadRequest(String),
+    /// The policy keeps a server out (reading R50).
+    #[error(transparent)]
+    Outsider(#[from] Outsider),
     /// None of the caller's room versions is the room's.
     #[error("the room has version {0}")]
     IncompatibleVersion(String),
@@ -116,7 +120,7 @@ impl RoomError {
         match self {
             Self::Refused(refusal) => ApiError::forbidden(text).with_rule(refusal.rule.to_string()),
             Self::Shape(error) => ApiError::bad_json(text).with_rule(error.requirement()),
-            Self::Signature(_) | Self::Forbidden(_) => ApiError::forbidden(text),
+            Self::Signature(_) | Self::Forbidden(_) | Self::Outsider(_) => ApiError::forbidden(text),
             Self::UnknownRoom | Self::NoHub => ApiError::not_found(text),
             Self::NotHub(_) => ApiError::wrong_server(text),
             Self::BadRequest(_) => ApiError::bad_json(text),

@@ -76,6 +76,7 @@ impl Node {
         if let Some(id) = self.sealed_before(hub, &proposal).await? {
             return Ok(Attempt::Done(Accepted::Already(id)));
         }
+        self.check_invite(proposal.event()).await?;
         let version = Arc::clone(hub.room().version());
         let authorised = {
             let apart = self.apart_here(hub.room(), proposal.event()).await?;

@@ -121,6 +121,7 @@ impl Node {
                 if let Some(id) = self.sealed_before(hub, &proposal).await? {
                     return self.read_event(cell, &mut role, &id).await;
                 }
+                self.check_invite(proposal.event()).await?;
                 let version = Arc::clone(hub.room().version());
                 let sealed =
                     hub.authorise(proposal)?.seal(&self.name, &self.key, &version, INVITE_RESERVE)?;
@@ -214,6 +215,7 @@ impl Node {
         let keys = self.keys.on_behalf_of(from.asker());
         let ring = keys.ring_for_events(&keys_of(std::slice::from_ref(&pdu))).await;
         let event = pdu.verify(&ring)?.into_event();
+        self.check_invite(event.event()).await?;
         let record = InviteRecord {
             room_id: event.event().room_id().clone(),
             user_id: target.clone(),

@@ -15,6 +15,7 @@ mod invite;
 mod load;
 mod outbound;
 mod past;
+mod permissions;
 mod receive;
 mod send;
 mod view;

@@ -22,6 +22,8 @@ pub(crate) enum Received {
     Dropped(String),
     /// It is refused, and its sender is told under this id (LM-04 §12.5.1, reading R20).
     Rejected(EventId, Refusal),
+    /// No rule of the room refuses it, but a policy of this server, the hub, does; its sender is told likewise (reading R50).
+    Unwelcome(EventId, String),
 }
 
 impl Node {
@@ -66,6 +68,9 @@ impl Node {
         match self.accept_into(cell, proposal, from).await {
             Ok(_) => Ok(Received::Accepted),
             Err(RoomError::Refused(refusal)) => Ok(Received::Rejected(id, refusal)),
+            Err(error @ (RoomError::Forbidden(_) | RoomError::Outsider(_))) => {
+                Ok(Received::Unwelcome(id, error.to_string()))
+            }
             Err(error) => Err(error),
         }
     }

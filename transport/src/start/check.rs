@@ -10,6 +10,7 @@ use rustls::server::ParsedCertificate;
 
 use super::{ServerConfig, StartError, read_signing_key};
 use crate::clock;
+use crate::policy::FederationPolicy;
 use crate::tls::{Roots, ServerCertificate, TlsError, load_chain};
 
 /// What is wrong with a server's certificate, or will be soon.
@@ -55,6 +56,9 @@ impl ServerConfig {
         let mut roots = Roots::none();
         problems
             .extend(self.cas.iter().filter_map(|path| roots.add_pem_file(path).err()).map(StartError::from));
+        if let Some(policy) = &self.policy {
+            problems.extend(FederationPolicy::examine(policy, &self.data_dir).err().map(StartError::from));
+        }
         problems.extend(check_folder(&self.data_dir).err());
         problems.extend(read_signing_key(&self.data_dir.join("signing.key")).err());
         problems

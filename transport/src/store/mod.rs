@@ -12,6 +12,7 @@ mod delivery;
 mod devices;
 mod rooms;
 mod transactions;
+mod users;
 
 pub mod sqlite;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use rooms::{
     StoredSnapshot,
 };
 pub use transactions::{ANSWERS_OF_ONE_SENDER, StoredAnswer, TransactionKey, TransactionStore};
+pub use users::UserStore;
 
 /// Why a store failed: never the peer's fault.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +75,12 @@ pub enum StoreError {
 }
 
 /// Everything that a server remembers.
-pub trait Store: RoomStore + ApartStore + TransactionStore + DeliveryStore + DeviceStore + KeyStore {}
+pub trait Store:
+    RoomStore + ApartStore + TransactionStore + DeliveryStore + DeviceStore + KeyStore + UserStore
+{
+}
 
-impl<S: RoomStore + ApartStore + TransactionStore + DeliveryStore + DeviceStore + KeyStore> Store for S {}
+impl<S> Store for S where
+    S: RoomStore + ApartStore + TransactionStore + DeliveryStore + DeviceStore + KeyStore + UserStore
+{
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
+pub(crate) enum Access {
     /// Everybody whom the process's umask allows.
     Public,
     /// The owner only: mode 0600.
@@ -14,7 +14,7 @@ pub(super) enum Access {
 }
 
 /// Puts a file in place at once, over one that is there.
-pub(super) fn replace(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
     let staged = Staged::write(path, content, access)?;
     fs::rename(&staged.0, path)?;
     sync_folder(path);
@@ -23,7 +23,7 @@ pub(super) fn replace(path: &Path, content: &[u8], access: Access) -> io::Result
 
 /// Puts a file in place at once, unless there is one already; then that one stays, and it is no error. Of several
 /// processes that try, one wins.
-pub(super) fn create(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
+pub(crate) fn create(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
     let staged = Staged::write(path, content, access)?;
     match fs::hard_link(&staged.0, path) {
         Ok(()) => {}

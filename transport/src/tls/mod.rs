@@ -3,7 +3,7 @@
 //! The cryptography provider is *ring*, named in each configuration; there is no process-wide default to be set.
 
 mod dev_ca;
-mod files;
+pub(crate) mod files;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -8,6 +8,7 @@ mod large_rooms;
 mod limits;
 mod notaries;
 mod past_states;
+mod policy;
 mod shown;
 
 use std::net::SocketAddr;
@@ -38,12 +39,15 @@ struct World {
     certificate: ServerCertificate,
 }
 
+/// How a server's configuration differs from the usual one.
+type Change = Arc<dyn Fn(&mut ServerConfig) + Send + Sync>;
+
 /// A server that can go away and come back at the same place.
 struct Place {
     name: ServerName,
     address: SocketAddr,
     data: TempDir,
-    limits: Limits,
+    change: Change,
     server: Option<Server>,
 }
 
@@ -60,22 +64,27 @@ impl World {
     }
 
     async fn server_within(&self, limits: Limits) -> Place {
+        self.server_with(move |config| config.limits = limits).await
+    }
+
+    async fn server_with(&self, change: impl Fn(&mut ServerConfig) + Send + Sync + 'static) -> Place {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();
         let name = ServerName::parse(&format!("localhost:{}", address.port())).unwrap();
-        let mut place = Place { name, address, data: tempfile::tempdir().unwrap(), limits, server: None };
+        let (data, change) = (tempfile::tempdir().unwrap(), Arc::new(change));
+        let mut place = Place { name, address, data, change, server: None };
         place.server = Some(self.start(&place, tcp).await);
         place
     }
 
     async fn start(&self, place: &Place, tcp: TcpListener) -> Server {
         assert!(self.folder.path().exists());
-        let config = ServerConfig {
+        let mut config = ServerConfig {
             certificate: Some(self.certificate.clone()),
             cas: vec![self.ca.clone()],
-            limits: place.limits,
             ..ServerConfig::new(place.name.clone(), place.data.path().to_owned())
         };
+        (place.change)(&mut config);
         Server::start(config, tcp, None).await.unwrap()
     }
 

@@ -13,6 +13,7 @@ use mimi_transport::tls::ServerCertificate;
 use tracing_subscriber::EnvFilter;
 
 use super::layers::Layers;
+use super::services::Services;
 
 /// Run one server, which is the hub of rooms created on it and a participant in others.
 #[derive(Debug, Args)]
@@ -76,6 +77,8 @@ pub(super) struct Settings {
     /// How much is taken from others, such as body-bytes=4MiB or idle=60s (docs/limits.md has all names); may be repeated
     #[arg(long, value_name = "NAME=NUMBER")]
     limit: Vec<LimitSetting>,
+    #[command(flatten)]
+    services: Services,
     /// What is logged: error, warn, info, debug, trace or off, or such for parts of the program, as
     /// info,mimi_transport::keys=debug
     #[arg(long, value_name = "FILTER", default_value = "info", value_parser = filter)]
@@ -202,7 +205,7 @@ impl Settings {
         else {
             return Err(errors);
         };
-        let server = ServerConfig {
+        let mut server = ServerConfig {
             certificate,
             cas: self.ca,
             resolve: self.resolve,
@@ -213,6 +216,7 @@ impl Settings {
             notaries: self.notary,
             ..ServerConfig::new(server_name, data_dir)
         };
+        self.services.apply(&mut server);
         let log = Log { filter: self.log, format: self.log_format };
         Ok(Start { server, listen, control: self.control, log })
     }

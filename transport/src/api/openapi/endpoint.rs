@@ -185,7 +185,9 @@ impl Endpoint {
     /// The errcodes that come with each status.
     fn codes(&self) -> BTreeMap<u16, BTreeSet<String>> {
         let mut errors = self.errors.clone();
-        errors.extend(self.authenticated.then(|| ApiError::unauthenticated("")));
+        if self.authenticated {
+            errors.extend([ApiError::unauthenticated(""), ApiError::forbidden("")]);
+        }
         errors.extend(self.rate_limited.then(|| ApiError::limit_exceeded(0)));
         let mut codes: BTreeMap<u16, BTreeSet<String>> = BTreeMap::new();
         for error in errors {

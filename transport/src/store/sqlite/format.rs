@@ -8,11 +8,12 @@ use super::StoreError;
 const APPLICATION_ID: i64 = 0x4d49_4d49;
 
 /// The newest format.
-const KNOWN: u8 = 2;
+const KNOWN: u8 = 3;
 
 /// The steps; each brings a database from the format of its index to the next. A step that was released is never
 /// changed, only followed by another.
-const STEPS: [&str; KNOWN as usize] = [include_str!("format_1.sql"), include_str!("format_2.sql")];
+const STEPS: [&str; KNOWN as usize] =
+    [include_str!("format_1.sql"), include_str!("format_2.sql"), include_str!("format_3.sql")];
 
 /// Makes sure that this program can use the database, and changes nothing. Returns the format; 0 is an empty file.
 pub(super) fn check(connection: &Connection) -> Result<usize, StoreError> {

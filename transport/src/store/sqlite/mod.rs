@@ -20,6 +20,7 @@ mod readers;
 mod rooms;
 mod snapshot;
 mod transactions;
+mod users;
 mod writer;
 
 use std::path::Path;

@@ -21,6 +21,7 @@ pub(crate) mod inboxes;
 pub(crate) mod keys;
 pub(crate) mod rooms;
 pub(crate) mod transactions;
+pub(crate) mod users;
 
 /// A place where a store can keep things.
 pub(crate) trait Backend {
@@ -64,6 +65,7 @@ macro_rules! store_suite {
             inboxes: items_have_places_from_zero, a_mark_is_delivered_once, concurrent_deliveries_leave_no_gap;
             keys: responses_are_replaced_by_key_set, the_latest_responses_are_kept,
                 servers_that_were_not_asked_for_longest_are_forgotten;
+            users: permissions_are_replaced_and_stay;
         }
     };
     (@each $backend:ty; $($part:ident: $($property:ident),+;)+) => {

@@ -31,8 +31,8 @@ struct Zone {
 
 /// A name server on loopback.
 #[derive(Debug, Clone)]
-pub(super) struct DnsServer {
-    pub(super) address: SocketAddr,
+pub(crate) struct DnsServer {
+    pub(crate) address: SocketAddr,
     zone: Arc<Mutex<Zone>>,
 }
 
@@ -50,7 +50,7 @@ fn address_data(address: &str) -> RData {
 }
 
 impl DnsServer {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         // The same port has to be free for both.
         let (udp, tcp) = loop {
             let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -92,25 +92,25 @@ impl DnsServer {
     }
 
     /// Gives a name addresses of one family.
-    pub(super) fn addresses(&self, name: &str, addresses: &[&str]) -> &Self {
+    pub(crate) fn addresses(&self, name: &str, addresses: &[&str]) -> &Self {
         self.addresses_for(name, addresses, TTL)
     }
 
-    pub(super) fn addresses_for(&self, name: &str, addresses: &[&str], ttl: u32) -> &Self {
+    pub(crate) fn addresses_for(&self, name: &str, addresses: &[&str], ttl: u32) -> &Self {
         let data: Vec<_> = addresses.iter().copied().map(address_data).collect();
         self.say(name, data[0].record_type(), Said::Records(data, ttl));
         self
     }
 
     /// Gives a name another address each time, which is not to be kept.
-    pub(super) fn addresses_in_turn(&self, name: &str, addresses: &[&str]) -> &Self {
+    pub(crate) fn addresses_in_turn(&self, name: &str, addresses: &[&str]) -> &Self {
         let data = addresses.iter().copied().map(address_data).collect();
         self.say(name, RecordType::A, Said::InTurn(data));
         self
     }
 
     /// Gives a name SRV records: priority, weight, port, target.
-    pub(super) fn services(&self, host: &str, records: &[(u16, u16, u16, &str)]) -> &Self {
+    pub(crate) fn services(&self, host: &str, records: &[(u16, u16, u16, &str)]) -> &Self {
         let data = records.iter().map(|(priority, weight, port, target)| {
             RData::SRV(SRV::new(*priority, *weight, *port, absolute(target)))
         });
@@ -118,31 +118,31 @@ impl DnsServer {
         self
     }
 
-    pub(super) fn alias(&self, name: &str, of: &str) -> &Self {
+    pub(crate) fn alias(&self, name: &str, of: &str) -> &Self {
         let data = RData::CNAME(CNAME(absolute(of)));
         self.say(name, RecordType::CNAME, Said::Records(vec![data], TTL));
         self
     }
 
     /// Lets lookups of a name and type fail.
-    pub(super) fn fails(&self, name: &str, record_type: RecordType) -> &Self {
+    pub(crate) fn fails(&self, name: &str, record_type: RecordType) -> &Self {
         self.say(name, record_type, Said::Failure);
         self
     }
 
     /// From now on, answers over UDP are cut off.
-    pub(super) fn truncates(&self) {
+    pub(crate) fn truncates(&self) {
         self.zone.lock().unwrap().truncates = true;
     }
 
     /// How often this was asked.
-    pub(super) fn asked(&self, name: &str, record_type: RecordType) -> usize {
+    pub(crate) fn asked(&self, name: &str, record_type: RecordType) -> usize {
         let asked = &self.zone.lock().unwrap().asked;
         asked.iter().filter(|asked| **asked == (format!("{name}."), record_type)).count()
     }
 
     /// Whether anything was asked that has to do with this name.
-    pub(super) fn heard_of(&self, name: &str) -> bool {
+    pub(crate) fn heard_of(&self, name: &str) -> bool {
         self.zone.lock().unwrap().asked.iter().any(|(asked, _)| asked.contains(name))
     }
 }

@@ -1,7 +1,7 @@
 //! Name resolution (LM-04 §12.3) against name servers and web servers on loopback.
 
 mod aging;
-mod dns_server;
+pub(crate) mod dns_server;
 mod web_host;
 
 use axum::Router;

@@ -29,8 +29,8 @@ impl World {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let name = ServerName::parse(&format!("localhost:{}", front.local_addr().unwrap().port())).unwrap();
         let address = tcp.local_addr().unwrap();
-        let (data, limits) = (tempfile::tempdir().unwrap(), Limits::default());
-        let mut place = Place { name: name.clone(), address, data, limits, server: None };
+        let (data, change) = (tempfile::tempdir().unwrap(), Arc::new(|_: &mut ServerConfig| {}));
+        let mut place = Place { name: name.clone(), address, data, change, server: None };
         place.server = Some(self.start(&place, tcp).await);
         let recorder = Recorder::start(&self.certificate, &self.ca, front, (name, address), paths);
         (place, recorder)
