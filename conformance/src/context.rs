@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::case::{Finding, fault};
 use crate::environment::Environment;
 use crate::evidence::Recorder;
+use crate::hostile::{HostileServer, HostileServerBuilder, Surroundings};
 use crate::mls::{Devices, MlsDevice};
 use crate::network::Network;
 use crate::peer::Peer;
@@ -102,6 +103,12 @@ impl Context {
     /// Starts a server of the suite with a certificate of its own.
     pub(crate) async fn peer_with(&self, certificate: &ServerCertificate) -> Result<Peer, Finding> {
         Peer::start_with(&self.environment, &self.recorder, &self.published, certificate).await
+    }
+
+    /// A server of the suite that lies, to be told how and started.
+    pub(crate) fn hostile(&self) -> HostileServerBuilder {
+        let surroundings = Surroundings::within(&self.environment, &self.recorder, &self.published);
+        HostileServer::builder(&surroundings)
     }
 
     /// Starts a server of the suite with a name that is the suite's own, where the listener is.

@@ -102,6 +102,11 @@ impl Setup {
         &self.trusted
     }
 
+    /// Where the CA is, if it is the suite's own.
+    pub(crate) fn ca_folder(&self) -> Option<&Path> {
+        self.ca_folder.as_deref()
+    }
+
     /// Starts a name server and a web server, for a target that asks them: names that the suite gives out, and the
     /// one of its own servers. Nothing without a CA that can certify such names.
     pub(crate) async fn network(&self, ports: &Ports) -> Result<Option<Network>, NetworkError> {

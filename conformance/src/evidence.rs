@@ -1,6 +1,7 @@
 //! What went over the wire in a case, so that a failure can be looked at and repeated.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderMap;
 use serde::Serialize;
@@ -15,42 +16,69 @@ const KEPT_JSON: usize = 8 * 1024 * 1024;
 
 /// A request and its answer.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Exchange {
+#[non_exhaustive]
+pub struct Exchange {
     /// Who asked whom, such as `suite localhost:4001 -> target localhost:4000`.
-    pub(crate) between: String,
+    pub between: String,
     /// The method.
-    pub(crate) method: String,
+    pub method: String,
     /// The whole URL.
-    pub(crate) url: String,
+    pub url: String,
     /// The request's headers.
-    pub(crate) headers: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
     /// The request's body.
     #[serde(skip_serializing_if = "Value::is_null")]
-    pub(crate) body: Value,
+    pub body: Value,
     /// The answer's status; `None` if there was none.
-    pub(crate) status: Option<u16>,
+    pub status: Option<u16>,
     /// The answer's body, or what went wrong instead.
     #[serde(skip_serializing_if = "Value::is_null")]
-    pub(crate) answer: Value,
+    pub answer: Value,
+    /// By what name the lie goes that was told in it, if one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lie: Option<&'static str>,
 }
 
-/// Keeps the exchanges of one case.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Recorder(Arc<Mutex<Vec<Exchange>>>);
+/// Keeps exchanges, those of one case by default.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorder {
+    kept: Arc<Mutex<VecDeque<Exchange>>>,
+    most: usize,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self::keeping(KEPT)
+    }
+}
 
 impl Recorder {
+    /// Keeps as many as this, the last ones.
+    pub(crate) fn keeping(most: usize) -> Self {
+        Self { kept: Arc::default(), most }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Exchange>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keeps an exchange.
     pub(crate) fn record(&self, exchange: Exchange) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() == KEPT {
-            kept.remove(0);
+        let mut kept = self.lock();
+        if kept.len() >= self.most {
+            kept.pop_front();
         }
-        kept.push(exchange);
+        kept.push_back(exchange);
+    }
+
+    /// Everything that was kept, which is kept no longer.
+    pub(crate) fn take(&self) -> Vec<Exchange> {
+        self.lock().drain(..).collect()
     }
 
     /// Everything that was kept.
-    pub(crate) fn take(&self) -> Vec<Exchange> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn all(&self) -> Vec<Exchange> {
+        self.lock().iter().cloned().collect()
     }
 }
 

@@ -1,4 +1,5 @@
-//! A conformance suite for Linearized Matrix servers: the program `mimi` is a call of [`main`].
+//! A conformance suite for Linearized Matrix servers: the program `mimi` is a call of [`main`]. Its servers that misbehave are
+//! there for others too: [`hostile`].
 
 mod case;
 mod cases;
@@ -10,6 +11,7 @@ mod coverage;
 mod environment;
 mod evidence;
 mod forgery;
+pub mod hostile;
 mod mls;
 #[cfg(feature = "mutants")]
 mod mutant;

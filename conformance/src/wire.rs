@@ -167,20 +167,34 @@ pub(crate) async fn attempt(
     to: &ServerName,
     ask: Ask,
 ) -> Result<Response, ClientError> {
+    attempt_lying(client, recorder, from, to, ask, None).await
+}
+
+/// As [`attempt`], for a request that tells the lie of this name.
+pub(crate) async fn attempt_lying(
+    client: &FederationClient,
+    recorder: &Recorder,
+    from: &str,
+    to: &ServerName,
+    ask: Ask,
+    lie: Option<&'static str>,
+) -> Result<Response, ClientError> {
     let Ask { method, target, headers, body } = ask;
     let limits = CallLimits { timeout: TIMEOUT, ..CallLimits::default() };
-    let client = client.watched_by(record(recorder, from));
+    let client =
+        client.watched_by(Arc::new(Record { recorder: recorder.clone(), from: from.to_owned(), lie }));
     client.send_raw(to, RawRequest { method, target, headers, body }, limits).await
 }
 
 /// What writes down the requests of one of the suite's servers.
 pub(crate) fn record(recorder: &Recorder, from: &str) -> Arc<dyn Watch> {
-    Arc::new(Record { recorder: recorder.clone(), from: from.to_owned() })
+    Arc::new(Record { recorder: recorder.clone(), from: from.to_owned(), lie: None })
 }
 
 struct Record {
     recorder: Recorder,
     from: String,
+    lie: Option<&'static str>,
 }
 
 impl Watch for Record {
@@ -203,6 +217,7 @@ impl Watch for Record {
             body: evidence::body(&request.body),
             status,
             answer,
+            lie: self.lie,
         });
     }
 }

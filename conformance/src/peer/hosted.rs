@@ -9,7 +9,7 @@ use mimi_linearized::hub::{Hub, Proposal};
 use mimi_linearized::id::{EventId, RoomId, ServerName, UserId};
 use mimi_linearized::json::Object;
 use mimi_linearized::room::StateEntry;
-use mimi_linearized::signing::{ServerKeyRing, SigningKey};
+use mimi_linearized::signing::{ServerKeyRing, ServerKeys, SigningKey};
 use mimi_linearized::version::RoomVersion;
 use serde_json::{Value, json};
 
@@ -75,6 +75,17 @@ impl HostedRoom {
     pub(crate) fn admit(&self, participant: &Peer) {
         let key = &participant.key;
         self.lock().keys.insert(&participant.name, key.id(), key.verify_key(), i64::MAX);
+    }
+
+    /// Takes these keys for a server's, whose signatures count from now on.
+    pub(super) fn know(&self, keys: &ServerKeys) {
+        self.lock().keys.add(keys);
+    }
+
+    /// The servers with a user in the room, but for the hub.
+    pub(crate) fn servers(&self) -> Vec<ServerName> {
+        let room = self.lock();
+        room.hub.room().presence().joined().filter(|server| **server != self.name).cloned().collect()
     }
 
     /// Appends an event of the hub's own user, as the rules allow it.
@@ -294,6 +305,15 @@ impl Peer {
 impl Inner {
     /// Sends what was sealed to the target in the background, in order, as a hub does.
     pub(super) fn push(self: &Arc<Self>, events: Vec<Value>) {
+        if let Some(twist) = &self.twist {
+            for event in events {
+                let room = event.get("room_id").and_then(Value::as_str).unwrap_or_default();
+                if let Some(room) = self.behaviour.hosted(room) {
+                    twist.sealed(&room, vec![event]);
+                }
+            }
+            return;
+        }
         self.outbox().extend(events);
         let inner = Arc::clone(self);
         tokio::spawn(async move { inner.deliver().await });

@@ -8,12 +8,15 @@ mod hosted;
 mod inbound;
 mod seal;
 mod serve;
+mod twist;
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Router;
 use http::{HeaderValue, Method, header};
 use mimi_linearized::event::Draft;
 use mimi_linearized::id::{RoomId, ServerName, UserId};
@@ -24,7 +27,6 @@ use mimi_transport::rooms::HandshakeKind;
 use mimi_transport::server::HttpsListener;
 use mimi_transport::tls::ServerCertificate;
 use mimi_transport::{clock, request_auth};
-use rustls::ServerConfig;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -33,6 +35,7 @@ pub(crate) use gate::Gate;
 pub(crate) use hosted::HostedRoom;
 pub(crate) use inbound::Inbound;
 pub(crate) use serve::{RawResponse, Response};
+pub(crate) use twist::{Twist, Twisted};
 
 use crate::case::Finding;
 use crate::environment::Environment;
@@ -42,6 +45,7 @@ use crate::wire::{self, Ask, Reply};
 use gate::Gates;
 use inbound::Log;
 use serve::Behaviour;
+use twist::Others;
 
 /// How long a peer's keys are valid by default.
 const KEYS_VALID_MS: i64 = 12 * 60 * 60 * 1_000;
@@ -60,13 +64,33 @@ pub(crate) struct Peer {
     listener: Listener,
 }
 
+/// What serves a peer's answers at a socket, in the background.
+pub(crate) type Serve = Arc<dyn Fn(TcpListener, Router) -> JoinHandle<()> + Send + Sync>;
+
 /// Where a peer listens, and the task that serves it.
-#[derive(Debug)]
 struct Listener {
     /// Kept, so that the port stays ours while nobody serves it.
     socket: std::net::TcpListener,
-    tls: Arc<ServerConfig>,
+    serve: Serve,
     task: JoinHandle<()>,
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
+/// What a server of the suite is made of.
+pub(crate) struct Parts {
+    /// Its name.
+    pub(crate) name: ServerName,
+    /// A listener that is found under it.
+    pub(crate) tcp: TcpListener,
+    /// What serves there.
+    pub(crate) serve: Serve,
+    /// What makes it lie.
+    pub(crate) twist: Option<Arc<dyn Twist>>,
 }
 
 /// What the peer and its listener share.
@@ -84,6 +108,8 @@ struct Inner {
     /// of an earlier server with the same name.
     started: i64,
     gates: Gates,
+    twist: Option<Arc<dyn Twist>>,
+    others: Others,
     transactions: AtomicU64,
     /// Held while a transaction is in flight: a server sends one at a time (LM-04 §12.5.1).
     flight: tokio::sync::Mutex<()>,
@@ -139,6 +165,21 @@ impl Peer {
         certificate: &ServerCertificate,
     ) -> Result<Self, Finding> {
         let tls = certificate.server_config().map_err(|error| broken(&error))?;
+        let serve: Serve = Arc::new(move |socket, router| {
+            let listener = HttpsListener::new(socket, Arc::clone(&tls));
+            tokio::spawn(listener.serve(router, std::future::pending()))
+        });
+        Self::of_parts(environment, recorder, published, Parts { name, tcp, serve, twist: None })
+    }
+
+    /// Starts a peer of these parts.
+    pub(crate) fn of_parts(
+        environment: &Arc<Environment>,
+        recorder: &Recorder,
+        published: &Arc<Published>,
+        parts: Parts,
+    ) -> Result<Self, Finding> {
+        let Parts { name, tcp, serve, twist } = parts;
         let key = environment.key_of(&name);
         let keys = ServerKeys::publish(&name, &key, clock::now_ms().saturating_add(KEYS_VALID_MS));
         let inner = Arc::new(Inner {
@@ -151,20 +192,22 @@ impl Peer {
             behaviour: Behaviour::new(Value::Object(keys.as_object().clone())),
             started: clock::now_ms(),
             gates: Gates::default(),
+            others: Others::default(),
+            twist,
             transactions: AtomicU64::new(0),
             flight: tokio::sync::Mutex::new(()),
             outbox: Mutex::default(),
             answered: Mutex::default(),
         });
         let socket = tcp.into_std().map_err(|error| broken(&error))?;
-        let task = listen(&socket, &tls, &inner)?;
-        Ok(Self { name, key, inner, listener: Listener { socket, tls, task } })
+        let task = listen(&socket, &serve, &inner)?;
+        Ok(Self { name, key, inner, listener: Listener { socket, serve, task } })
     }
 
     /// Cuts every connection of the target off, requests under way included, and takes new ones.
     pub(crate) fn cut_off(&mut self) -> Result<(), Finding> {
         self.listener.task.abort();
-        self.listener.task = listen(&self.listener.socket, &self.listener.tls, &self.inner)?;
+        self.listener.task = listen(&self.listener.socket, &self.listener.serve, &self.inner)?;
         Ok(())
     }
 
@@ -270,19 +313,18 @@ impl Peer {
     }
 }
 
-fn broken(error: &dyn std::fmt::Display) -> Finding {
+fn broken(error: &dyn fmt::Display) -> Finding {
     Finding::Suite(format!("a server of the suite: {error}"))
 }
 
 /// Serves a socket in the background.
 fn listen(
     socket: &std::net::TcpListener,
-    tls: &Arc<ServerConfig>,
+    serve: &Serve,
     inner: &Arc<Inner>,
 ) -> Result<JoinHandle<()>, Finding> {
     let socket = socket.try_clone().and_then(TcpListener::from_std).map_err(|error| broken(&error))?;
-    let listener = HttpsListener::new(socket, Arc::clone(tls));
-    Ok(tokio::spawn(listener.serve(serve::router(Arc::clone(inner)), std::future::pending())))
+    Ok(serve(socket, serve::router(Arc::clone(inner))))
 }
 
 /// Requests to the target.

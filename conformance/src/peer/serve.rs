@@ -125,11 +125,15 @@ impl Behaviour {
         self.settings().devices.insert(key, OfferedDevice { object, packages });
     }
 
+    pub(super) fn hosts(&self) -> Vec<Arc<HostedRoom>> {
+        self.settings().rooms.values().cloned().collect()
+    }
+
     pub(super) fn host(&self, room: Arc<HostedRoom>) {
         self.settings().rooms.insert(room.id.clone(), room);
     }
 
-    fn hosted(&self, room: &str) -> Option<Arc<HostedRoom>> {
+    pub(super) fn hosted(&self, room: &str) -> Option<Arc<HostedRoom>> {
         self.settings().rooms.get(room).cloned()
     }
 
@@ -165,19 +169,34 @@ async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> axum::resp
         Some(raw) => raw,
         None => inner.answer(&inbound).into_raw(),
     };
-    inner.recorder.record(Exchange {
-        between: format!("target {} -> suite {}", inner.environment.target.name, inner.name),
+    let mut exchange = Exchange {
+        between: format!("{} -> suite {}", inner.asker(&inbound), inner.name),
         method: inbound.method.to_string(),
         url: format!("https://{}{}", inner.name, inbound.target),
         headers: evidence::headers(&inbound.headers),
         body: inbound.body.clone(),
         status: Some(response.status),
         answer: evidence::body(&response.body),
-    });
+        lie: None,
+    };
+    let twisted = inner.twist.as_ref().map(|twist| twist.answer(&inbound, &response));
+    if let Some(twisted) = &twisted {
+        twisted.describe(&mut exchange);
+    }
+    inner.recorder.record(exchange);
     inner.log.add(inbound);
-    let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let content_type = HeaderValue::from_static(response.content_type);
-    (status, [(header::CONTENT_TYPE, content_type)], Body::from(response.body)).into_response()
+    match twisted {
+        Some(twisted) => twisted.given(response).await,
+        None => response.into_response(),
+    }
+}
+
+impl IntoResponse for RawResponse {
+    fn into_response(self) -> axum::response::Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let content_type = HeaderValue::from_static(self.content_type);
+        (status, [(header::CONTENT_TYPE, content_type)], Body::from(self.body)).into_response()
+    }
 }
 
 impl Inner {
@@ -190,10 +209,13 @@ impl Inner {
         content: Option<&Value>,
     ) -> Result<ServerName, String> {
         let presented = request_auth::parse_all(headers).map_err(|error| error.to_string())?;
-        if *presented.origin() != self.environment.target.name {
+        let ring = if *presented.origin() == self.environment.target.name {
+            self.environment.target_ring().await.map_err(|error| error.to_string())?
+        } else if self.twist.is_some() {
+            self.ring_of(presented.origin()).await?
+        } else {
             return Err(format!("the request is from {}", presented.origin()));
-        }
-        let ring = self.environment.target_ring().await.map_err(|error| error.to_string())?;
+        };
         presented
             .verify(&ring, clock::now_ms(), &self.name, method.as_str(), target, content)
             .map_err(|error| error.to_string())
@@ -299,8 +321,7 @@ impl Inner {
     }
 
     fn find_event(&self, id: &str) -> Response {
-        let rooms: Vec<_> = self.behaviour.settings().rooms.values().cloned().collect();
-        let event = rooms.iter().find_map(|room| room.event(id));
+        let event = self.behaviour.hosts().iter().find_map(|room| room.event(id));
         event.map_or_else(|| Response::error(404, "M_NOT_FOUND"), Response::ok)
     }
 

@@ -100,6 +100,7 @@ impl Control {
             body: evidence::body(&bytes),
             status: None,
             answer: Value::Null,
+            lie: None,
         };
         let result = tokio::time::timeout(TIMEOUT, self.exchange(method, path, bytes)).await;
         let result = result.unwrap_or_else(|_| Err("no answer in time".into()));

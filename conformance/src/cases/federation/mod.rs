@@ -8,6 +8,7 @@ mod edus;
 mod ephemeral;
 mod fan_out;
 mod history;
+mod hostile;
 mod notary;
 mod rate_limits;
 mod request_auth;
@@ -42,4 +43,5 @@ pub(super) const CASES: &[&[Case]] = &[
     edus::CASES,
     ephemeral::CASES,
     devices::CASES,
+    hostile::CASES,
 ];
