@@ -12,10 +12,11 @@ Written by `mimi coverage --markdown docs/coverage.md`, and held to be current b
 requirement with its cases.
 
 A requirement is *covered* if a case shows it, *untestable* if no case could, *unspecified* if the draft leaves open what is
-required, and otherwise *open*. Each MUST of LM-04 is one of the first three. A cell has the number of covered requirements,
+required, and otherwise *open*. Each MUST is one of the first three. A cell has the number of covered requirements,
 and behind it, where there are any, those that are untestable (`t`), unspecified (`s`) and open (`o`).
 
-Of LM-04, those without a case are listed. The other drafts are catalogued and not covered yet.
+Of LM-04, those without a case are listed. Of the other drafts a server can show what they share with LM-04, and that it
+carries their messages unread; why it is not more is in their catalogues, at each requirement.
 ";
 
 /// The page.

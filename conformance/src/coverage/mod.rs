@@ -136,7 +136,7 @@ pub(crate) enum Fault {
         /// The case.
         case: String,
     },
-    /// A MUST of LM-04 has neither a case nor a mark.
+    /// A MUST has neither a case nor a mark.
     OpenMust {
         /// Its id.
         id: String,
@@ -229,7 +229,7 @@ impl DraftCoverage<'_> {
             (Some(Mark::Untestable(_)), Some(case)) => {
                 Some(Fault::TestedAfterAll { id: id.clone(), case: (*case).to_owned() })
             }
-            (None, None) if self.draft.name == LM_04 && *level == Level::Must => {
+            (None, None) if *level == Level::Must => {
                 Some(Fault::OpenMust { id: id.clone(), says: says.clone() })
             }
             _ => None,

@@ -20,7 +20,7 @@ pub(super) const CASES: &[Case] = &[
         Server,
         "3.1/own-name",
         "a server goes by one proper host name everywhere",
-        ["LM-04/3.1/1", "LM-04/3.1/3", "LM-04/3.1/5"],
+        ["LM-04/3.1/1", "LM-04/3.1/3", "LM-04/3.1/5", "TR-00/2/1"],
         own_name
     ),
     driven_case!(
@@ -52,7 +52,7 @@ pub(super) const CASES: &[Case] = &[
         Participant,
         "3.2/room-ids",
         "only strings of the grammar and of at most 255 characters are room ids",
-        ["LM-04/3.2/1", "LM-04/3.2/2", "LM-04/3.5/2"],
+        ["LM-04/3.2/1", "LM-04/3.2/2", "LM-04/3.5/2", "MF-01/2/13", "FW-01/3/2", "TR-00/2/5"],
         room_ids
     ),
     driven_case!(
@@ -68,7 +68,7 @@ pub(super) const CASES: &[Case] = &[
         Participant,
         "3.2.1/supported-version",
         "room version I.1 is supported, and offered when a template is asked for",
-        ["LM-04/3.2.1/3"],
+        ["LM-04/3.2.1/3", "FW-01/3.2/1"],
         supported_version
     ),
     driven_case!(
@@ -84,7 +84,7 @@ pub(super) const CASES: &[Case] = &[
         Participant,
         "3.2.1/unknown-versions",
         "a room version that only looks like a known one is not supported",
-        ["LM-04/3.2.1/5", "LM-04/3.2.1/10", "R09"],
+        ["LM-04/3.2.1/5", "LM-04/3.2.1/10", "R09", "FW-01/3.2/2"],
         unknown_versions
     ),
     driven_case!(
@@ -92,7 +92,7 @@ pub(super) const CASES: &[Case] = &[
         Participant,
         "3.3/user-ids",
         "only strings of the grammar and of at most 255 characters are user ids",
-        ["LM-04/3.3/1", "LM-04/3.3/2", "LM-04/3.3/5", "LM-04/3.5/8"],
+        ["LM-04/3.3/1", "LM-04/3.3/2", "LM-04/3.3/5", "LM-04/3.5/8", "FW-01/4/1", "FW-01/7/1", "TR-00/2/18"],
         user_ids
     ),
     driven_case!(

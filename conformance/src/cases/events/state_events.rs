@@ -22,7 +22,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "3.5.2/order-of-the-list",
         "state goes by the order of the list, whatever the timestamps say",
-        ["LM-04/3.5.2/1", "LM-04/3.5.2/2", "LM-04/3.5.2/4"],
+        ["LM-04/3.5.2/1", "LM-04/3.5.2/2", "LM-04/3.5.2/4", "FW-01/3.1/1", "FW-01/3.1/2", "TR-00/2/15"],
         order_of_the_list
     ),
     driven_case!(
@@ -30,7 +30,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "3.5.2/state-at-an-event",
         "a later event leaves the state at an earlier one as it was",
-        ["LM-04/3.5.2/3", "LM-04/12.6.2/2"],
+        ["LM-04/3.5.2/3", "LM-04/12.6.2/2", "TR-00/2/14"],
         state_at_an_event
     ),
     driven_case!(
@@ -46,7 +46,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "3.5.2.1/events",
         "stripped state shows what a room is: create, name, avatar, topic, join rules and alias",
-        ["LM-04/3.5.2.1/2"],
+        ["LM-04/3.5.2.1/2", "FW-01/3.3/20"],
         stripped_events
     ),
     driven_case!(
@@ -88,6 +88,7 @@ pub(super) const CASES: &[Case] = &[
             "LM-04/auth/3.2",
             "LM-04/auth/3.3",
             "R12",
+            "FW-01/3/4"
         ],
         unsound_create
     ),
@@ -96,7 +97,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "3.5.3.2/state-key",
         "join rules with a state key, or with none, do not open a room",
-        ["LM-04/3.5.3.2/2"],
+        ["LM-04/3.5.3.2/2", "FW-01/3.1/5"],
         join_rules_state_key
     ),
     driven_case!(
@@ -112,7 +113,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "3.5.3.4/state-key",
         "power levels with a state key raise nobody's level",
-        ["LM-04/3.5.3.4/1"],
+        ["LM-04/3.5.3.4/1", "FW-01/3.1/5"],
         power_levels_state_key
     ),
     driven_case!(

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::wire::Ask;
 
 pub(super) const CASES: &[Case] = &[
-    case!(Must, Server, "12/http2", "HTTP/2 is spoken over TLS", ["LM-04/12/1", "R26"], http2),
+    case!(Must, Server, "12/http2", "HTTP/2 is spoken over TLS", ["LM-04/12/1", "R26", "TR-00/3/2"], http2),
     case!(Must, Server, "12/tls13", "TLS 1.3 is negotiated", ["LM-04/12/2", "R26"], tls13),
     case!(
         Must,

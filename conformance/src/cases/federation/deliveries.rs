@@ -17,7 +17,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.5.1/one-at-a-time",
         "the target begins no other transaction before the present one is answered 200",
-        ["LM-04/12.5.1/1"],
+        ["LM-04/12.5.1/1", "TR-00/3/58"],
         one_at_a_time
     ),
     driven_case!(
@@ -25,7 +25,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.5.1/own-edus-are-limited",
         "the target sends no more than 100 EDUs at once",
-        ["LM-04/12.5.1/3"],
+        ["LM-04/12.5.1/3", "TR-00/3/54"],
         own_edus_are_limited
     ),
     driven_case!(
@@ -33,7 +33,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.5.1/own-pdus-are-limited",
         "the target sends no more than 50 events at once",
-        ["LM-04/12.5.1/4"],
+        ["LM-04/12.5.1/4", "TR-00/3/52"],
         own_pdus_are_limited
     ),
     driven_case!(
@@ -41,7 +41,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.5.1/retries-after-an-error",
         "a transaction that is answered with an error is sent again as it was, until it is answered 200",
-        ["LM-04/12.5.1/15", "LM-04/12.5.1/1"],
+        ["LM-04/12.5.1/15", "LM-04/12.5.1/1", "TR-00/3/58"],
         retries_after_an_error
     ),
     driven_case!(
@@ -49,7 +49,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.5.1/retries-after-a-lost-connection",
         "a transaction whose answer was lost with the connection is sent again as it was",
-        ["LM-04/12.5.1/15"],
+        ["LM-04/12.5.1/15", "FW-01/2.1/3", "FW-01/2.1/4", "TR-00/3/19"],
         retries_after_a_lost_connection
     ),
     driven_case!(

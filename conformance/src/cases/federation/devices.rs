@@ -44,7 +44,7 @@ pub(super) const CASES: &[Case] = &[
         Server,
         "12.10.1.1/device",
         "a device's object is served unchanged, and unknown devices are not found",
-        ["LM-04/12.10.1.1/2", "LM-04/12.10.1.1/3", "LM-04/12.10.1.1/4", "LM-04/4.1/6"],
+        ["LM-04/12.10.1.1/2", "LM-04/12.10.1.1/3", "LM-04/12.10.1.1/4", "LM-04/4.1/6", "FW-01/4/3"],
         device
     ),
     driven_case!(

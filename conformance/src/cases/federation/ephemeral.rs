@@ -17,7 +17,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.9/typing-sent",
         "the servers of a room are told that somebody writes, and has ceased to, with Matrix's content",
-        ["R45", "R46", "MF-01/1/17"],
+        ["R45", "R46", "MF-01/1/17", "FW-01/3.3/3", "FW-01/3.3/16", "FW-01/3.3/24", "FW-01/3.3/34"],
         typing_sent
     ),
     driven_case!(
@@ -33,7 +33,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.9/receipt-sent",
         "the servers of a room are told how far somebody has read, with Matrix's content",
-        ["R46", "MF-01/1/18"],
+        ["R46", "MF-01/1/18", "FW-01/3.3/17", "FW-01/3.3/25", "FW-01/3.3/26", "FW-01/3.3/27"],
         receipt_sent
     ),
     driven_case!(
@@ -41,7 +41,7 @@ pub(super) const CASES: &[Case] = &[
         Server,
         "12.9/presence-sent",
         "servers that share a room with a user are told that the user is there, with Matrix's content",
-        ["R45", "R46", "MF-01/1/20"],
+        ["R45", "R46", "MF-01/1/20", "FW-01/3.3/18", "FW-01/3.3/30", "FW-01/3.3/31", "FW-01/3.3/32"],
         presence_sent
     ),
     driven_case!(
@@ -49,7 +49,7 @@ pub(super) const CASES: &[Case] = &[
         Server,
         "12.9/ephemera-are-passed-on",
         "members are told who writes, has read, and is there",
-        ["R46"],
+        ["R46", "FW-01/3.3/32"],
         passed_on
     ),
     driven_case!(
@@ -57,7 +57,7 @@ pub(super) const CASES: &[Case] = &[
         Server,
         "12.9/ephemera-of-others",
         "typing notices, receipts and presence are ignored if they are malformed, or not their sender's to say",
-        ["R45", "R46"],
+        ["R45", "R46", "FW-01/3.3/35", "FW-01/3.3/36"],
         of_others
     ),
 ];

@@ -13,7 +13,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.5/everybody",
         "an event goes to every server in the room, its sender's included, and to all of them alike",
-        ["LM-04/12.5/3", "LM-04/5.1/2", "R21"],
+        ["LM-04/12.5/3", "LM-04/5.1/2", "R21", "FW-01/2/5", "FW-01/2/13", "FW-01/3/1", "TR-00/2/7"],
         everybody
     ),
     driven_case!(
@@ -21,7 +21,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.5/own-events",
         "the hub's own events go to every server in the room",
-        ["LM-04/12.5/3", "R21"],
+        ["LM-04/12.5/3", "R21", "TR-00/3/4", "TR-00/3/16"],
         own_events
     ),
     driven_case!(
@@ -29,7 +29,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.5/joining-server",
         "a server that joins gets its join over /send, and what comes after it",
-        ["LM-04/12.5/3", "R21"],
+        ["LM-04/12.5/3", "R21", "FW-01/3/6"],
         joining_server
     ),
     driven_case!(
@@ -61,7 +61,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.5/leaving-server",
         "a server whose last user leaves gets that event back, and nothing more",
-        ["LM-04/12.5/3", "LM-04/5.1/2", "R21"],
+        ["LM-04/12.5/3", "LM-04/5.1/2", "R21", "FW-01/2/6"],
         leaving_server
     ),
     driven_case!(
@@ -77,7 +77,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.5/invited-only",
         "a server whose users are only invited gets no events",
-        ["LM-04/12.7.2/2", "R21"],
+        ["LM-04/12.7.2/2", "R21", "FW-01/2/6", "FW-01/2/11"],
         invited_only
     ),
 ];

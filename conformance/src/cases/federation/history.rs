@@ -21,7 +21,7 @@ pub(super) const CASES: &[Case] = &[
         Participant,
         "12.6.1/checks-what-it-gets",
         "events that were asked for are checked before they are used",
-        ["LM-04/12.6.1/5", "LM-04/12.6.4/11", "R13"],
+        ["LM-04/12.6.1/5", "LM-04/12.6.4/11", "R13", "TR-00/2/9"],
         checks_what_it_gets
     ),
     driven_case!(
@@ -29,7 +29,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.6.1/event",
         "an event is served as it is in the list, by itself",
-        ["LM-04/12.6.1/1", "LM-04/12.6/1", "R15"],
+        ["LM-04/12.6.1/1", "LM-04/12.6/1", "R15", "FW-01/2/7", "FW-01/6/8"],
         event
     ),
     case!(
@@ -45,7 +45,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.6/strangers",
         "a server that is not in the room is told of nothing in it: 404 M_NOT_FOUND",
-        ["LM-04/12.6.1/4", "LM-04/12.6.2/4", "LM-04/12.6.3/3", "LM-04/12.6.4/7", "R15"],
+        ["LM-04/12.6.1/4", "LM-04/12.6.2/4", "LM-04/12.6.3/3", "LM-04/12.6.4/7", "R15", "FW-01/6/10"],
         strangers
     ),
     driven_case!(
@@ -101,7 +101,15 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.6.4/backfill",
         "the events up to one are served in order, without gaps, no more than were asked for",
-        ["LM-04/12.6.4/3", "LM-04/12.6.4/5", "LM-04/12.6.4/6", "LM-04/12.6/1"],
+        [
+            "LM-04/12.6.4/3",
+            "LM-04/12.6.4/5",
+            "LM-04/12.6.4/6",
+            "LM-04/12.6/1",
+            "FW-01/3.3/6",
+            "FW-01/6/9",
+            "TR-00/2/16"
+        ],
         backfill
     ),
     driven_case!(
@@ -117,7 +125,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.6/shared-history",
         "where the history is shared, a server that joins later is served all of it",
-        ["R15"],
+        ["R15", "TR-00/2/8"],
         shared_history
     ),
     driven_case!(
@@ -125,7 +133,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.6/hidden-history",
         "where the history is for those who were joined, a server that joins later gets it redacted",
-        ["LM-04/12.6.1/2", "LM-04/12.6.4/10", "R15"],
+        ["LM-04/12.6.1/2", "LM-04/12.6.4/10", "R15", "FW-01/6/10"],
         hidden_history
     ),
     driven_case!(

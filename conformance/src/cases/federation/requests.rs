@@ -22,7 +22,7 @@ pub(super) const CASES: &[Case] = &[
         Participant,
         "12.2.1/own-bodies",
         "the target's own POST and PUT requests have a JSON object as their body",
-        ["LM-04/12.2.1/1"],
+        ["LM-04/12.2.1/1", "TR-00/3/1"],
         own_bodies
     ),
     driven_case!(
@@ -38,7 +38,7 @@ pub(super) const CASES: &[Case] = &[
         Server,
         "12.2.1/json-answers",
         "answers and errors say that they are JSON, and errors have an errcode",
-        ["LM-04/12.2.1/3", "LM-04/12.2.2/3", "LM-04/12.2.2/4"],
+        ["LM-04/12.2.1/3", "LM-04/12.2.2/3", "LM-04/12.2.2/4", "TR-00/3/1"],
         json_answers
     ),
     driven_case!(

@@ -33,7 +33,7 @@ pub(super) const CASES: &[Case] = &[
         Participant,
         "12.6.2/checks-the-state",
         "events of a state that was asked for are checked before they are used",
-        ["LM-04/12.6.2/8"],
+        ["LM-04/12.6.2/8", "TR-00/2/9"],
         checks_the_state
     ),
 ];

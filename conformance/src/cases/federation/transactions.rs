@@ -49,7 +49,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.2.5/two-senders",
         "the same transaction id of two servers belongs to two transactions",
-        ["LM-04/12.2.5/4", "R19"],
+        ["LM-04/12.2.5/4", "R19", "FW-01/2/8"],
         two_senders
     ),
     driven_case!(
@@ -73,7 +73,7 @@ pub(super) const CASES: &[Case] = &[
         Server,
         "12.5.1/missing-members",
         "a transaction without EDUs, or without events, may leave the member out",
-        ["LM-04/12.5.1/2", "R19"],
+        ["LM-04/12.5.1/2", "R19", "TR-00/3/53"],
         missing_members
     ),
     case!(
@@ -81,7 +81,7 @@ pub(super) const CASES: &[Case] = &[
         Server,
         "12.5.1/at-most-100-edus",
         "a transaction of 100 EDUs is taken, and one of 101 is malformed",
-        ["LM-04/12.5.1/3", "R19"],
+        ["LM-04/12.5.1/3", "R19", "TR-00/3/54"],
         at_most_100_edus
     ),
     case!(
@@ -89,7 +89,7 @@ pub(super) const CASES: &[Case] = &[
         Server,
         "12.5.1/at-most-50-pdus",
         "a transaction of 50 events is taken, and one of 51 is malformed",
-        ["LM-04/12.5.1/4", "R19"],
+        ["LM-04/12.5.1/4", "R19", "FW-01/6/11", "TR-00/3/52"],
         at_most_50_pdus
     ),
     driven_case!(
@@ -105,7 +105,15 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.5.1/one-bad-event",
         "events that are rejected or dropped do not keep the others from being accepted",
-        ["LM-04/12.5.1/5", "LM-04/12.5.1/11", "LM-04/12.5.1/12", "LM-04/12.5.1/22", "R19"],
+        [
+            "LM-04/12.5.1/5",
+            "LM-04/12.5.1/11",
+            "LM-04/12.5.1/12",
+            "LM-04/12.5.1/22",
+            "R19",
+            "TR-00/3/42",
+            "TR-00/3/55"
+        ],
         one_bad_event
     ),
     case!(
@@ -129,7 +137,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "12.5.1/does-not-wait-for-others",
         "a transaction is answered although another server in the room does not take its events",
-        ["LM-04/12.5.1/14"],
+        ["LM-04/12.5.1/14", "FW-01/2.1/1", "TR-00/3/18"],
         does_not_wait_for_others
     ),
     driven_case!(

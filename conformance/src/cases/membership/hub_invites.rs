@@ -44,6 +44,8 @@ pub(in crate::cases) const CASES: &[Case] = &[
             "LM-04/12.7.2.1/9",
             "LM-04/12.7.2.1/10",
             "LM-04/3.5.2.1/4",
+            "FW-01/6/4",
+            "TR-00/3/10"
         ],
         request
     ),

@@ -16,7 +16,7 @@ pub(in crate::cases) const CASES: &[Case] = &[
         Participant,
         "12.7.1/completes-the-template",
         "the target asks for a template, names its room versions, and completes and signs the LPDU",
-        ["LM-04/12.7.1/2", "LM-04/12.7.3.1/1", "LM-04/3.2.1/3"],
+        ["LM-04/12.7.1/2", "LM-04/12.7.3.1/1", "LM-04/3.2.1/3", "FW-01/6/5", "TR-00/3/12"],
         completes_the_template
     ),
     driven_case!(
@@ -32,7 +32,7 @@ pub(in crate::cases) const CASES: &[Case] = &[
         Participant,
         "12.7.2.2/rejects-an-invite",
         "a target that is outside the room rejects an invite through make_leave and send_leave",
-        ["LM-04/12.7.2.2/1"],
+        ["LM-04/12.7.2.2/1", "FW-01/6/7"],
         rejects_an_invite
     ),
     driven_case!(
@@ -64,7 +64,7 @@ pub(in crate::cases) const CASES: &[Case] = &[
         Participant,
         "12.7.3/joins-over-send",
         "a user of a target that participates joins over /send",
-        ["LM-04/12.7.3/1", "R13"],
+        ["LM-04/12.7.3/1", "R13", "FW-01/6/12"],
         joins_over_send
     ),
     driven_case!(
@@ -88,7 +88,7 @@ pub(in crate::cases) const CASES: &[Case] = &[
         Participant,
         "12.7.4/knocks",
         "a target that is outside the room knocks through make_knock and send_knock",
-        ["LM-04/12.7.4/1", "LM-04/12.7.4.1/1"],
+        ["LM-04/12.7.4/1", "LM-04/12.7.4.1/1", "FW-01/6/6"],
         knocks
     ),
     driven_case!(

@@ -28,7 +28,7 @@ pub(in crate::cases) const CASES: &[Case] = &[
         Hub,
         "12.7.1/in-the-name-of-another",
         "a membership change of another server's user, which that server has not signed, is refused",
-        ["LM-04/auth/1", "LM-04/12.7.1/4"],
+        ["LM-04/auth/1", "LM-04/12.7.1/4", "FW-01/2/2", "TR-00/2/3"],
         in_the_name_of_another
     ),
     case!(
@@ -76,7 +76,17 @@ pub(in crate::cases) const CASES: &[Case] = &[
         Hub,
         "12.7.3.2/answer",
         "send_join answers with the state before the join, what it cites, and the event that all others get",
-        ["LM-04/12.7.3.2/1", "LM-04/12.7.3.2/2", "LM-04/12.7.3.2/3", "LM-04/12.7.3.2/4", "LM-04/12.7.1/3",],
+        [
+            "LM-04/12.7.3.2/1",
+            "LM-04/12.7.3.2/2",
+            "LM-04/12.7.3.2/3",
+            "LM-04/12.7.3.2/4",
+            "LM-04/12.7.1/3",
+            "FW-01/2/12",
+            "FW-01/6/1",
+            "TR-00/2/8",
+            "TR-00/3/13"
+        ],
         join_answer
     ),
     driven_case!(
@@ -92,7 +102,7 @@ pub(in crate::cases) const CASES: &[Case] = &[
         Hub,
         "12.7.4.2/answer",
         "send_knock appends the knock and answers with stripped state",
-        ["LM-04/12.7.4.2/1", "LM-04/12.7.4.2/2", "LM-04/3.5.2.1/4", "LM-04/12.7.1/3"],
+        ["LM-04/12.7.4.2/1", "LM-04/12.7.4.2/2", "LM-04/3.5.2.1/4", "LM-04/12.7.1/3", "FW-01/6/6"],
         knock_answer
     ),
     driven_case!(

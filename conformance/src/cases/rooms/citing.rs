@@ -39,7 +39,7 @@ pub(super) const CASES: &[Case] = &[
         Participant,
         "5.2.3/cited-wrongly",
         "an event that cites something that nothing asks for is rejected",
-        ["LM-04/auth/4.2", "R13"],
+        ["LM-04/auth/4.2", "R13", "TR-00/3/8", "TR-00/3/35"],
         cited_wrongly
     ),
     driven_case!(

@@ -20,7 +20,7 @@ pub(super) const CASES: &[Case] = &[
         Participant,
         "5.1/follow",
         "a participant lists what its hub sends, in that order and each event once",
-        ["LM-04/5.1/3", "LM-04/3.5.2/4", "LM-04/12.5.1/12", "LM-04/12.5.1/22", "R13"],
+        ["LM-04/5.1/3", "LM-04/3.5.2/4", "LM-04/12.5.1/12", "LM-04/12.5.1/22", "R13", "TR-00/2/4"],
         follows
     ),
     driven_case!(
@@ -71,6 +71,9 @@ pub(super) const CASES: &[Case] = &[
             "R11",
             "R13",
             "R20",
+            "TR-00/3/9",
+            "TR-00/3/36",
+            "TR-00/3/40"
         ],
         rule_breaking_pdu
     ),
@@ -79,7 +82,7 @@ pub(super) const CASES: &[Case] = &[
         Participant,
         "5.1/disputed",
         "a hub that goes on from a rejected event is followed, and the room is disputed",
-        ["LM-04/2/1", "R13"],
+        ["LM-04/2/1", "R13", "TR-00/3/38", "TR-00/3/41"],
         disputed
     ),
     driven_case!(
@@ -87,7 +90,7 @@ pub(super) const CASES: &[Case] = &[
         Participant,
         "5.1/fork",
         "a second event for a place that is filled is rejected",
-        ["R13"],
+        ["R13", "TR-00/1/5"],
         fork
     ),
     driven_case!(
@@ -95,7 +98,16 @@ pub(super) const CASES: &[Case] = &[
         Participant,
         "5.1/gap",
         "events that the hub did not send are fetched from it, by whichever way it offers",
-        ["LM-04/12.6/2", "R13"],
+        [
+            "LM-04/12.6/2",
+            "R13",
+            "FW-01/2.1/5",
+            "FW-01/6/9",
+            "TR-00/1/6",
+            "TR-00/3/17",
+            "TR-00/3/27",
+            "TR-00/3/31"
+        ],
         gap
     ),
     driven_case!(

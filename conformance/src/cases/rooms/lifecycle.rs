@@ -27,6 +27,8 @@ pub(super) const CASES: &[Case] = &[driven_case!(
         "LM-04/12.7.2.1/10",
         "LM-04/12.10.2/3",
         "LM-04/12.10.3.1/1",
+        "TR-00/4/2",
+        "TR-00/5/1"
     ],
     life
 )];

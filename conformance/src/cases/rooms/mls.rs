@@ -73,7 +73,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "4.3/own-device-removed",
         "a commit that removes another device of the same user is accepted",
-        ["LM-04/4.3/7"],
+        ["LM-04/4.3/7", "FW-01/4/2", "TR-00/2/19"],
         own_device_removed
     ),
     driven_case!(

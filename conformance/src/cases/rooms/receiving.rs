@@ -56,7 +56,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "5.1/forged-signature",
         "an LPDU that its sender's server has not signed is dropped",
-        ["LM-04/5.1/6", "LM-04/5.1/8", "LM-04/3.5.1/6", "LM-04/6.3/7"],
+        ["LM-04/5.1/6", "LM-04/5.1/8", "LM-04/3.5.1/6", "LM-04/6.3/7", "FW-01/2/14", "TR-00/3/33"],
         forged_signature
     ),
     driven_case!(
@@ -89,7 +89,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "5.1/wrong-lpdu-hash",
         "an LPDU with a wrong hash is sealed redacted, whatever the hash is",
-        ["LM-04/5.1/10", "LM-04/5.1/11", "LM-04/3.5.1/5", "R05"],
+        ["LM-04/5.1/10", "LM-04/5.1/11", "LM-04/3.5.1/5", "R05", "TR-00/3/34"],
         wrong_lpdu_hash
     ),
     driven_case!(

@@ -17,7 +17,7 @@ pub(super) const CASES: &[Case] = &[
         Participant,
         "2/soft-failed-commit-stays",
         "a room goes on from a soft-failed commit, which is neither reported nor disputed",
-        ["LM-04/2/4", "R11"],
+        ["LM-04/2/4", "R11", "TR-00/3/45"],
         stays
     ),
     driven_case!(
@@ -25,7 +25,7 @@ pub(super) const CASES: &[Case] = &[
         Participant,
         "2/soft-failed-commit-is-hidden",
         "a soft-failed commit is not shown to local users",
-        ["LM-04/2/2"],
+        ["LM-04/2/2", "TR-00/3/43"],
         is_hidden
     ),
     driven_case!(
@@ -33,7 +33,7 @@ pub(super) const CASES: &[Case] = &[
         Participant,
         "5.1/soft-failed-commit",
         "a commit that adds the device of somebody who is not joined has no effect on the group",
-        ["LM-04/5.1/14"],
+        ["LM-04/5.1/14", "TR-00/3/9"],
         has_no_effect
     ),
 ];

@@ -15,7 +15,7 @@ pub(super) const CASES: &[Case] = &[
         Hub,
         "4/p256-suite",
         "a room of the suite with P-256 has its group, and only a group of that suite",
-        ["R28"],
+        ["R28", "FW-01/4/5"],
         p256
     ),
     driven_case!(

@@ -43,7 +43,7 @@ pub(super) const CASES: &[Case] = &[
         Server,
         "12.4/no-header",
         "a request without an Authorization header is answered 401 M_FORBIDDEN, on every endpoint but the key endpoints",
-        ["LM-04/12.4/22", "LM-04/12.4/23", "LM-04/12.4/24", "R18"],
+        ["LM-04/12.4/22", "LM-04/12.4/23", "LM-04/12.4/24", "R18", "TR-00/3/48"],
         no_header
     ),
     case!(

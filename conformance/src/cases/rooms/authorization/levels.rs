@@ -36,7 +36,7 @@ pub(in crate::cases::rooms) const CASES: &[Case] = &[
         Hub,
         "5.2.3/send-level",
         "an event type needs its level, and an equal level is enough",
-        ["LM-04/auth/7"],
+        ["LM-04/auth/7", "FW-01/5/31"],
         send_level
     ),
     driven_case!(

@@ -46,7 +46,7 @@ pub(in crate::cases::rooms) const CASES: &[Case] = &[
         Hub,
         "5.2.3/join-public",
         "anybody who is not banned joins a public room, also again",
-        ["LM-04/auth/5.2.5", "LM-04/auth/5.2.1"],
+        ["LM-04/auth/5.2.5", "LM-04/auth/5.2.1", "FW-01/3.1/3"],
         join_public
     ),
     driven_case!(
@@ -54,7 +54,7 @@ pub(in crate::cases::rooms) const CASES: &[Case] = &[
         Hub,
         "5.2.3/invite",
         "who is joined and has the level invites, and only who is neither joined nor banned is invited",
-        ["LM-04/auth/5.3.1", "LM-04/auth/5.3.2", "LM-04/auth/5.3.3", "LM-04/auth/5.3.4"],
+        ["LM-04/auth/5.3.1", "LM-04/auth/5.3.2", "LM-04/auth/5.3.3", "LM-04/auth/5.3.4", "FW-01/3.3/19"],
         invite
     ),
     driven_case!(
@@ -62,7 +62,7 @@ pub(in crate::cases::rooms) const CASES: &[Case] = &[
         Hub,
         "5.2.3/leave",
         "users leave by themselves from where there is something to leave",
-        ["LM-04/auth/5.4.1", "LM-04/3.5.3.3/1"],
+        ["LM-04/auth/5.4.1", "LM-04/3.5.3.3/1", "FW-01/6/13"],
         leave
     ),
     driven_case!(

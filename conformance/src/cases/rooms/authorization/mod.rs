@@ -25,6 +25,8 @@ pub(super) const CASES: &[Case] = &[
             "LM-04/5.2.1/6",
             "LM-04/3.5/19",
             "R11",
+            "FW-01/3.1/4",
+            "TR-00/3/46"
         ],
         cited_events
     ),
