@@ -135,7 +135,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             exchange.between,
             exchange.method,
             exchange.url,
-            exchange.lie.unwrap_or("")
+            exchange.lie.as_deref().unwrap_or("")
         );
     }
     if own.is_some() || arguments.control.is_some() {

@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::catalogue::Level;
 use crate::context::Context;
-use crate::evidence::Exchange;
+use crate::evidence::Kept;
 
 /// Something a case needs of the target. Without it the case is skipped, and says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +169,7 @@ macro_rules! named_case {
 pub(crate) use named_case;
 
 /// What came of a case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Verdict {
     /// The target does what it should.
@@ -208,8 +208,8 @@ impl Verdict {
     }
 }
 
-/// A case with its verdict, as reports have it.
-#[derive(Debug, Serialize)]
+/// A case with its verdict.
+#[derive(Debug)]
 pub(crate) struct Outcome {
     /// The case's id.
     pub(crate) id: &'static str,
@@ -219,25 +219,17 @@ pub(crate) struct Outcome {
     pub(crate) verdict: Verdict,
     /// How much it binds.
     pub(crate) level: Level,
+    /// What the target is in it.
+    pub(crate) role: Role,
     /// What it shows.
     pub(crate) covers: &'static [&'static str],
     /// How long it took.
     pub(crate) duration_ms: u64,
     /// The MLS implementations of the suite's devices in this case, in the order in which the devices are made: once for
     /// each time the case was tried.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) mls: Vec<Vec<&'static str>>,
     /// Why the verdict is not simply a pass.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     /// The requests and answers that show it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) evidence: Vec<Exchange>,
-}
-
-impl Outcome {
-    /// Whether devices of several MLS implementations were in the case at once.
-    pub(crate) fn has_mixed_room(&self) -> bool {
-        self.mls.iter().any(|stacks| stacks.iter().any(|stack| Some(stack) != stacks.first()))
-    }
+    pub(crate) evidence: Vec<Kept>,
 }

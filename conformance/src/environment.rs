@@ -1,9 +1,9 @@
 //! The suite's surroundings: the names, ports and certificates of its own servers, and its way to the target.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mimi_linearized::id::{IdError, KeyId, ServerName};
 use mimi_linearized::signing::{ServerKeyRing, ServerKeys, SigningKey};
@@ -19,10 +19,11 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::OnceCell;
 
+use crate::bundle::Reach;
 use crate::case::Finding;
 use crate::mls::Stacks;
 use crate::network::{Network, NetworkError};
-use crate::target::Target;
+use crate::target::{EMBEDDED, Target};
 use crate::unstable::UnstableOnly;
 
 /// How often a free port is asked for before the suite gives up.
@@ -156,6 +157,11 @@ impl Ports {
         Self { host, listen: self.listen, range: self.range, used, own: Mutex::default() }
     }
 
+    /// Where the suite's servers listen.
+    pub(crate) fn listen(&self) -> IpAddr {
+        self.listen
+    }
+
     /// The host name of the suite's servers.
     pub(crate) fn host(&self) -> &str {
         &self.host
@@ -272,6 +278,8 @@ pub(crate) struct Environment {
     started: i64,
     /// Which endpoints it has under the unstable path only.
     pub(crate) unstable_only: UnstableOnly,
+    /// Keys that were had before, for servers of an earlier run.
+    given_keys: OnceLock<HashMap<ServerName, SigningKey>>,
     target_keys: OnceCell<ServerKeys>,
 }
 
@@ -303,6 +311,7 @@ impl Environment {
             client,
             started,
             unstable_only,
+            given_keys: OnceLock::new(),
             target_keys,
         }))
     }
@@ -335,14 +344,45 @@ impl Environment {
     /// The key of one of the suite's servers: the same for the same seed and name. Its id is of this run alone, so that
     /// a target which remembers the server of that name of an earlier run asks for its keys again.
     pub(crate) fn key_of(&self, name: &ServerName) -> SigningKey {
-        let seed = mimi_linearized::event::hash::sha256(format!("{} {name}", self.seed).as_bytes());
-        let digits: String = seed.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        if let Some(key) = self.given_keys.get().and_then(|keys| keys.get(name)) {
+            return key.clone();
+        }
+        let (id, seed) = self.key_parts(name);
         // Hexadecimal digits are always a key version; the fallback is one too.
-        let id = KeyId::ed25519(&format!("{digits}{:x}", self.started)).or_else(|_| KeyId::ed25519("1"));
-        match id {
+        match KeyId::parse(&id).or_else(|_| KeyId::ed25519("1")) {
             Ok(id) => SigningKey::from_seed(id, &seed),
             Err(_) => unreachable!("hexadecimal digits are a key version"),
         }
+    }
+
+    /// What that key is made of: its id and its seed.
+    pub(crate) fn key_parts(&self, name: &ServerName) -> (String, [u8; 32]) {
+        let seed = mimi_linearized::event::hash::sha256(format!("{} {name}", self.seed).as_bytes());
+        let digits: String = seed.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        (format!("ed25519:{digits}{:x}", self.started), seed)
+    }
+
+    /// Has servers of an earlier run speak with the keys that they had. Before any of them is started.
+    pub(crate) fn give_keys(&self, keys: HashMap<ServerName, SigningKey>) {
+        let _ = self.given_keys.set(keys);
+    }
+
+    /// How the suite and the target reach each other, as files and addresses that are still there later; nothing if the
+    /// suite started the target.
+    pub(crate) fn reach(&self) -> Option<Reach> {
+        if self.target.info.driver == EMBEDDED {
+            return None;
+        }
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let ServerCertificate { certificate, key } = self.setup.certificate();
+        Some(Reach {
+            trusted: self.setup.trusted().iter().map(absolute).collect(),
+            certificate: absolute(certificate),
+            key: absolute(key),
+            resolve: self.resolve.iter().map(|entry| format!("{}={}", entry.name, entry.address)).collect(),
+            peer_host: self.ports.host().to_owned(),
+            peer_listen: self.ports.listen(),
+        })
     }
 }
 

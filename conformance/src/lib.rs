@@ -1,6 +1,7 @@
 //! A conformance suite for Linearized Matrix servers: the program `mimi` is a call of [`main`]. Its servers that misbehave are
 //! there for others too: [`hostile`].
 
+mod bundle;
 mod case;
 mod cases;
 mod catalogue;
@@ -10,6 +11,7 @@ mod context;
 mod coverage;
 mod environment;
 mod evidence;
+mod expect;
 mod forgery;
 pub mod hostile;
 mod mls;

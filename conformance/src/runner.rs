@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::case::{Case, Finding, Need, Outcome, Verdict};
 use crate::context::Context;
 use crate::environment::Environment;
-use crate::evidence::Exchange;
+use crate::evidence::Kept;
 use crate::report::Progress;
 
 /// How many cases run at the same time.
@@ -90,7 +90,7 @@ pub(crate) async fn run_one(environment: Arc<Environment>, case: &'static Case) 
 struct Tried {
     verdict: Verdict,
     reason: Option<String>,
-    evidence: Vec<Exchange>,
+    evidence: Vec<Kept>,
     /// The MLS implementations of its devices.
     stacks: Vec<&'static str>,
 }
@@ -144,6 +144,7 @@ fn outcome(case: &'static Case, started: Instant, tried: Tried, mls: Vec<Vec<&'s
         title: case.title,
         verdict,
         level: case.level,
+        role: case.role,
         covers: case.covers,
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         mls,

@@ -1,5 +1,6 @@
 //! Requests of the suite's own making: anything can be put into them, and everything is written down.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use mimi_transport::client::{CallLimits, ClientError, FederationClient, RawReque
 use serde_json::Value;
 
 use crate::case::Finding;
-use crate::evidence::{self, Exchange, Recorder};
+use crate::evidence::{self, Details, Exchange, Recorder};
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -209,7 +210,9 @@ impl Watch for Record {
             Some(Err(error)) => (None, Value::String(error.to_string())),
             None => (None, Value::String("no answer in time".to_owned())),
         };
-        self.recorder.record(Exchange {
+        let answer_headers = outcome.and_then(Result::ok).map(|response| &response.headers);
+        let details = Details::of(&request.body, answer_headers);
+        let exchange = Exchange {
             between: format!("suite {} -> target {to}", self.from),
             method: request.method.to_string(),
             url: format!("https://{to}{}", request.target),
@@ -217,8 +220,9 @@ impl Watch for Record {
             body: evidence::body(&request.body),
             status,
             answer,
-            lie: self.lie,
-        });
+            lie: self.lie.map(Cow::Borrowed),
+        };
+        self.recorder.record_with(exchange, details);
     }
 }
 

@@ -3,6 +3,9 @@
 mod check;
 mod coverage;
 mod mutants;
+mod outputs;
+mod replay;
+mod report;
 mod run;
 mod serve;
 mod vectors;
@@ -24,6 +27,8 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArguments),
+    Report(report::ReportArguments),
+    Replay(replay::ReplayArguments),
     Serve(serve::ServeArguments),
     Check(check::CheckArguments),
     Vectors(vectors::VectorsArguments),
@@ -39,6 +44,8 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
     }
     match arguments.command {
         Command::Run(arguments) => run::run(arguments).await,
+        Command::Report(arguments) => report::report(&arguments),
+        Command::Replay(arguments) => replay::replay(arguments).await,
         Command::Serve(arguments) => serve::serve(arguments).await,
         Command::Check(arguments) => check::run(&arguments),
         Command::Vectors(arguments) => vectors::run(&arguments),

@@ -15,14 +15,16 @@ use mimi_transport::tls::ServerCertificate;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::outputs::OutputArguments;
+use crate::bundle;
 use crate::case::Case;
 use crate::cases;
-use crate::catalogue::{Catalogue, Level};
+use crate::catalogue::Level;
 use crate::environment::{Environment, PeerCertificate, Ports, Setup};
 use crate::mls::Stacks;
 use crate::output::print;
 use crate::preflight;
-use crate::report::{Progress, Report, SuiteInfo, Summary, TargetInfo, summary};
+use crate::report::{Progress, Report, SuiteInfo, TargetInfo};
 use crate::runner;
 use crate::target::{Control, Embedded, Target};
 use crate::{FAILED, UNREACHABLE, USAGE};
@@ -30,12 +32,13 @@ use crate::{FAILED, UNREACHABLE, USAGE};
 /// Run the conformance suite: against reference servers that it starts itself, or against --target.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 every required case passed; 1 one failed; 2 the command line is wrong; 3 the target cannot be reached, or
+Exit codes: 0 every required case passed, or failed as --expect has it; 1 one failed, or passed against it; 2 the command line is wrong; 3 the target cannot be reached, or
 cannot reach the suite's own servers.
 
 Examples:
   mimi run
-  mimi run --only '5.2.3/*' --json report.json
+  mimi run --only '5.2.3/*' --json report.json --html report.html
+  mimi run --expect known.toml --baseline last-week.json --bundles failures
   mimi run --print-setup --peer-ca-dir ./peers
   mimi run --target localhost:8448 --driver control=http://127.0.0.1:8449 --ca data/ca.pem --peer-ca-dir ./peers")]
 pub(crate) struct RunArguments {
@@ -84,9 +87,8 @@ pub(crate) struct RunArguments {
     /// Only cases that bind at least this much
     #[arg(long, value_name = "LEVEL")]
     level: Option<Level>,
-    /// Write the report as JSON to this file; `-` is standard output
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    outputs: OutputArguments,
     /// List the cases and end
     #[arg(long)]
     list: bool,
@@ -191,14 +193,7 @@ impl RunArguments {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        // Before the run: whoever waited for it should not lose the report to a mistyped path.
-        if let Some(path) = self.json.as_ref().filter(|path| path.as_os_str() != "-") {
-            std::fs::OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(path)
-                .map_err(|error| usage(format!("{}: {error}", path.display())))?;
-        }
+        let prepared = self.outputs.prepare().map_err(usage)?;
         let driver = self.driver()?;
         let setup = Setup::new(&self.peer_host, self.certificate(&driver)?, &self.ca).map_err(usage)?;
         let range = self.peer_ports.map(|PortRange(first, last)| (first, last));
@@ -231,22 +226,24 @@ impl RunArguments {
         let progress = Progress::new(selected.len());
         let outcomes = runner::run(&environment, &selected, &progress).await;
         progress.finish();
-        let report = Report {
-            suite: SuiteInfo {
-                version: env!("CARGO_PKG_VERSION"),
-                seed,
-                mls: self.mls.to_string(),
-                started: started.0.format(&Rfc3339).unwrap_or_default(),
-                duration_ms: u64::try_from(started.1.elapsed().as_millis()).unwrap_or(u64::MAX),
-            },
-            target: environment.target.info.clone(),
-            summary: Summary::of(&outcomes),
-            cases: outcomes,
+        let suite = SuiteInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            seed,
+            mls: self.mls.to_string(),
+            started: started.0.format(&Rfc3339).unwrap_or_default(),
+            duration_ms: u64::try_from(started.1.elapsed().as_millis()).unwrap_or(u64::MAX),
+            cases: cases::all().count(),
         };
+        let info = environment.target.info.clone();
+        let mut report = Report::new(suite, info, outcomes, &prepared.expectations);
+        if let Some(folder) = self.outputs.bundles() {
+            bundle::write(folder, &report, &environment).map_err(usage)?;
+        }
         if let Some(embedded) = embedded {
             embedded.stop().await;
         }
-        self.publish(&report)
+        self.outputs.publish(&mut report, prepared.into_baseline()).map_err(usage)?;
+        Ok(if report.is_success() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
     }
 
     /// The cases that are asked for.
@@ -320,20 +317,5 @@ impl RunArguments {
              - resolve {host} to that address, and be allowed to connect there\n  - trust {trust}\n",
             self.peer_listen,
         ));
-    }
-
-    fn publish(&self, report: &Report) -> Result<ExitCode, Refusal> {
-        let to_stdout = self.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
-        let catalogue = Catalogue::read().map_err(|error| usage(format!("the catalogue: {error}")))?;
-        let summary = summary(report, &catalogue);
-        if to_stdout {
-            eprint!("{summary}");
-        } else {
-            print(&summary);
-        }
-        if let Some(path) = &self.json {
-            report.write(path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
-        }
-        Ok(if report.summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
     }
 }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::hosted::HostedRoom;
 use super::{Inbound, Inner};
-use crate::evidence::{self, Exchange};
+use crate::evidence::{self, Details, Exchange};
 
 /// An answer.
 #[derive(Debug, Clone)]
@@ -183,7 +183,7 @@ async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> axum::resp
     if let Some(twisted) = &twisted {
         twisted.describe(&mut exchange);
     }
-    inner.recorder.record(exchange);
+    inner.recorder.record_with(exchange, Details::of(&bytes, None));
     inner.log.add(inbound);
     match twisted {
         Some(twisted) => twisted.given(response).await,

@@ -1,6 +1,7 @@
 //! What makes a peer lie: something between what it would answer and what is sent, and between what its rooms got and
 //! whom it tells. Such a peer talks to other servers than the target too.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
@@ -55,7 +56,7 @@ impl Twisted {
     /// Says in the log what is sent.
     pub(super) fn describe(&self, exchange: &mut Exchange) {
         if let Self::Lie { name, status, .. } = self {
-            exchange.lie = Some(name);
+            exchange.lie = Some(Cow::Borrowed(name));
             exchange.status = *status;
         }
     }

@@ -1,14 +1,14 @@
 //! What people see: progress while the suite runs, and a summary by section.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Report, Summary};
-use crate::case::{Outcome, Verdict, place};
+use super::{CaseResult, Report, Standing, Summary};
+use crate::case::{Outcome, Verdict};
 use crate::catalogue::Catalogue;
+use crate::printable::printable;
 
 /// Live progress on standard error; invisible where that is no terminal.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ impl Progress {
         self.bar.set_message(outcome.id);
         if !matches!(outcome.verdict, Verdict::Pass | Verdict::Skip) {
             let reason = outcome.reason.as_deref().unwrap_or_default();
+            let reason = printable(reason);
             self.bar.println(format!("{:<10} {}  {reason}", outcome.verdict.as_str(), outcome.id));
         }
     }
@@ -53,18 +54,13 @@ pub(crate) fn summary(report: &Report, catalogue: &Catalogue) -> String {
 }
 
 fn write_summary(out: &mut String, report: &Report, catalogue: &Catalogue) -> std::fmt::Result {
-    let mut sections: BTreeMap<Vec<u32>, (&str, Vec<&Outcome>)> = BTreeMap::new();
-    for outcome in &report.cases {
-        let section = outcome.id.split_once('/').map_or(outcome.id, |(section, _)| section);
-        sections.entry(place(section)).or_insert_with(|| (section, Vec::new())).1.push(outcome);
-    }
     writeln!(
         out,
         "{:<12} {:>5} {:>5} {:>5} {:>11} {:>5}",
         "section", "pass", "fail", "warn", "acceptable", "skip"
     )?;
-    for (section, outcomes) in sections.values() {
-        let s = Summary::of(outcomes.iter().copied());
+    for (section, outcomes) in report.sections() {
+        let s = Summary::of(outcomes);
         let (passed, failed, warned) = (s.passed, s.failed, s.warned);
         writeln!(
             out,
@@ -72,22 +68,32 @@ fn write_summary(out: &mut String, report: &Report, catalogue: &Catalogue) -> st
             s.acceptable, s.skipped
         )?;
     }
-    let mut others: Vec<&Outcome> =
-        report.cases.iter().filter(|outcome| outcome.verdict != Verdict::Pass).collect();
+    let mut others: Vec<&CaseResult> =
+        report.cases.iter().filter(|case| case.verdict != Verdict::Pass || case.is_against()).collect();
     others.sort_by_key(|outcome| outcome.verdict == Verdict::Skip);
     if !others.is_empty() {
         writeln!(out)?;
     }
     for outcome in others {
         writeln!(out, "{:<10} {}: {}", outcome.verdict.as_str(), outcome.id, outcome.title)?;
-        writeln!(out, "           {}", outcome.reason.as_deref().unwrap_or_default())?;
+        writeln!(out, "           {}", printable(outcome.reason.as_deref().unwrap_or_default()))?;
+        match (outcome.standing(), &outcome.expected) {
+            (Standing::Expected, Some(expected)) => {
+                writeln!(out, "           as expected: {}", expected.reason)?;
+            }
+            (Standing::UnexpectedPass, Some(expected)) => {
+                writeln!(out, "           it was expected to fail: {}", expected.reason)?;
+            }
+            _ => {}
+        }
         if matches!(outcome.verdict, Verdict::Fail | Verdict::Warn) {
-            for id in outcome.covers {
+            for id in &outcome.covers {
                 writeln!(out, "           {id}: {}", catalogue.says(id).unwrap_or_default())?;
             }
         }
     }
-    let with_devices: Vec<&Outcome> = report.cases.iter().filter(|outcome| !outcome.mls.is_empty()).collect();
+    let with_devices: Vec<&CaseResult> =
+        report.cases.iter().filter(|outcome| !outcome.mls.is_empty()).collect();
     if !with_devices.is_empty() {
         let mixed = with_devices.iter().filter(|outcome| outcome.has_mixed_room()).count();
         writeln!(
@@ -103,5 +109,10 @@ fn write_summary(out: &mut String, report: &Report, catalogue: &Catalogue) -> st
         out,
         "\n{}: {} passed, {} failed, {} warned, {} acceptable, {} skipped in {seconds:.1} s (seed {})",
         report.target.server_name, s.passed, s.failed, s.warned, s.acceptable, s.skipped, report.suite.seed,
-    )
+    )?;
+    if s.expected > 0 || s.unexpected_passes > 0 {
+        let (expected, unexpected) = (s.expected, s.unexpected_passes);
+        writeln!(out, "{expected} did not pass as expected, {unexpected} passed that were expected to fail")?;
+    }
+    Ok(())
 }

@@ -10,7 +10,7 @@ use mimi_transport::resolve::StaticEntry;
 use mimi_transport::start::{Server, ServerConfig, StartError};
 use tempfile::TempDir;
 
-use super::{Control, Target};
+use super::{Control, EMBEDDED, Target};
 use crate::environment::{Ports, Setup, SetupError};
 use crate::network::Network;
 use crate::report::TargetInfo;
@@ -89,7 +89,7 @@ impl Embedded {
         let target = Target {
             name: name.clone(),
             control: Some(Control::at(&format!("http://{address}"))?),
-            info: TargetInfo { server_name: name.to_string(), driver: "embedded".to_owned() },
+            info: TargetInfo { server_name: name.to_string(), driver: EMBEDDED.to_owned() },
             notary: Some(Arc::new(notary)),
         };
         Ok(Self { server: Some(server), target, _data: data })

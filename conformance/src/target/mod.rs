@@ -15,6 +15,9 @@ use mimi_linearized::id::ServerName;
 use crate::environment::Reserved;
 use crate::report::TargetInfo;
 
+/// How a report says that the suite started the target itself.
+pub(crate) const EMBEDDED: &str = "embedded";
+
 /// A server under test.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {

@@ -7,9 +7,12 @@
 )]
 
 mod check;
+mod chromium;
 mod control;
 mod coverage;
+mod html;
 mod mutants;
+mod report;
 mod run;
 mod serve;
 mod third_party;
