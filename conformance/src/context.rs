@@ -87,7 +87,7 @@ impl Context {
     /// The control API. A case that uses it says so in its needs.
     pub(crate) fn control(&self) -> Result<&Control, Finding> {
         let control = self.driven.control.as_ref();
-        control.ok_or_else(|| Finding::Suite("the case needs a control API and does not say so".to_owned()))
+        control.map_err(|_| Finding::Suite("the case needs a control API and does not say so".to_owned()))
     }
 
     /// A user of the target.

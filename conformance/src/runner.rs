@@ -53,18 +53,15 @@ pub(crate) async fn run(
 /// Runs one case to its end.
 pub(crate) async fn run_one(environment: Arc<Environment>, case: &'static Case) -> Outcome {
     let started = Instant::now();
-    let lacking = |need: &&Need| match need {
-        Need::Control => environment.target.control.is_none(),
-        Need::Names => environment.network.is_none(),
+    let lacking = |need: &Need| match need {
+        Need::Control => environment.target.control.as_ref().err().map(ToString::to_string),
+        Need::Names => environment.network.is_none().then(|| {
+            "the target does not ask the suite's name server, and this case is about names it gives out"
+                .to_owned()
+        }),
     };
-    if let Some(need) = case.needs.iter().find(lacking) {
-        let reason = match need {
-            Need::Control => "the target has no control API, and this case has to drive it",
-            Need::Names => {
-                "the target does not ask the suite's name server, and this case is about names it gives out"
-            }
-        };
-        let tried = Tried { verdict: Verdict::Skip, reason: Some(reason.to_owned()), ..Tried::default() };
+    if let Some(reason) = case.needs.iter().find_map(lacking) {
+        let tried = Tried { verdict: Verdict::Skip, reason: Some(reason), ..Tried::default() };
         return outcome(case, started, tried, Vec::new());
     }
     let mut worst: Option<Tried> = None;

@@ -24,7 +24,7 @@ use crate::peer::Peer;
 use crate::printable::printable;
 use crate::published::Published;
 use crate::report::TargetInfo;
-use crate::target::{Control, Target};
+use crate::target::{Control, Target, Undriven};
 use crate::wire::{self, Ask};
 use crate::{FAILED, UNREACHABLE, USAGE};
 
@@ -210,7 +210,7 @@ fn environment(bundle: &Bundle, reach: &Reach) -> Result<Arc<Environment>, Refus
         reach.resolve.iter().map(|entry| entry.parse()).collect::<Result<_, _>>().map_err(usage)?;
     let name = ServerName::parse(&bundle.target).map_err(usage)?;
     let info = TargetInfo { server_name: bundle.target.clone(), driver: "none".to_owned() };
-    let target = Target { name, control: None, info, notary: None };
+    let target = Target { name, control: Err(Undriven::NoDriver), info, notary: None };
     let environment =
         Environment::new(target, setup, ports, resolve, None, bundle.seed, Stacks::Mixed).map_err(usage)?;
     let mut keys = HashMap::new();

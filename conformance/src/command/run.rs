@@ -26,7 +26,7 @@ use crate::output::print;
 use crate::preflight;
 use crate::report::{Progress, Report, SuiteInfo, TargetInfo};
 use crate::runner;
-use crate::target::{Control, Embedded, Target};
+use crate::target::{Accounts, Control, Embedded, Matrix, Target, Undriven};
 use crate::{FAILED, UNREACHABLE, USAGE};
 
 /// Run the conformance suite: against reference servers that it starts itself, or against --target.
@@ -45,9 +45,12 @@ pub(crate) struct RunArguments {
     /// The server to test; without it, a reference server that the suite starts
     #[arg(long, value_name = "NAME")]
     target: Option<ServerName>,
-    /// How the target is driven: embedded (the reference server), control=URL (the control API), none (federation only)
+    /// How the target is driven: embedded (the reference server), control=URL (the control API), matrix=URL (the Matrix
+    /// client-server API), none (federation only)
     #[arg(long, value_name = "DRIVER")]
     driver: Option<Driver>,
+    #[command(flatten)]
+    matrix: MatrixArguments,
     /// A certificate authority to trust beside the operating system's; may be repeated
     #[arg(long, value_name = "PEM")]
     ca: Vec<PathBuf>,
@@ -100,6 +103,18 @@ pub(crate) struct RunArguments {
     seed: Option<u64>,
 }
 
+/// How users get onto a homeserver that is driven with `matrix=URL`.
+#[derive(Debug, Args)]
+struct MatrixArguments {
+    /// With matrix=URL: the password of the users that the suite registers there, or logs in
+    #[arg(long, value_name = "PASSWORD", env = "MIMI_MATRIX_PASSWORD", hide_env_values = true)]
+    #[arg(default_value = "a conformance suite's")]
+    matrix_password: String,
+    /// With matrix=URL: the token that registering asks for, if it does
+    #[arg(long, value_name = "TOKEN", env = "MIMI_MATRIX_TOKEN", hide_env_values = true)]
+    matrix_token: Option<String>,
+}
+
 /// How the target is driven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Driver {
@@ -107,6 +122,8 @@ enum Driver {
     Embedded,
     /// Through the control API at this URL.
     Control(String),
+    /// Through the Matrix client-server API at this URL.
+    Matrix(String),
     /// Not at all.
     None,
 }
@@ -115,11 +132,12 @@ impl FromStr for Driver {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match (text, text.strip_prefix("control=")) {
+        match (text, text.split_once('=')) {
             ("embedded", _) => Ok(Self::Embedded),
             ("none", _) => Ok(Self::None),
-            (_, Some(url)) => Ok(Self::Control(url.to_owned())),
-            _ => Err("it is embedded, control=URL or none".to_owned()),
+            (_, Some(("control", url))) => Ok(Self::Control(url.to_owned())),
+            (_, Some(("matrix", url))) => Ok(Self::Matrix(url.to_owned())),
+            _ => Err("it is embedded, control=URL, matrix=URL or none".to_owned()),
         }
     }
 }
@@ -208,11 +226,12 @@ impl RunArguments {
                 let embedded = Embedded::start(&setup, &ports, &self.resolve, network.as_ref()).await;
                 (network, Some(embedded.map_err(usage)?))
             }
-            Driver::Control(_) | Driver::None => (None, None),
+            Driver::Control(_) | Driver::Matrix(_) | Driver::None => (None, None),
         };
-        let target = match &embedded {
-            Some(embedded) => embedded.target().clone(),
-            None => self.external(&driver, &ports).await?,
+        // What drives the target goes on as long as the cases do.
+        let (target, _driving) = match &embedded {
+            Some(embedded) => (embedded.target().clone(), None),
+            None => self.external(&driver, &setup, &ports).await?,
         };
         let seed = self.seed.unwrap_or_else(rand::random);
         let environment =
@@ -286,18 +305,50 @@ impl RunArguments {
         }
     }
 
-    async fn external(&self, driver: &Driver, ports: &Ports) -> Result<Target, Refusal> {
+    async fn external(
+        &self,
+        driver: &Driver,
+        setup: &Setup,
+        ports: &Ports,
+    ) -> Result<(Target, Option<Matrix>), Refusal> {
         let name = self.target.clone().ok_or_else(|| usage("--target is missing"))?;
+        let mut driving = None;
         let (control, how) = match driver {
-            Driver::Control(url) => (Some(Control::at(url).map_err(usage)?), format!("control={url}")),
-            Driver::Embedded | Driver::None => (None, "none".to_owned()),
+            Driver::Control(url) => (Ok(Control::at(url).map_err(usage)?), format!("control={url}")),
+            Driver::Matrix(url) => {
+                let matrix = self.drive(url, &name, setup).await?;
+                let control = if matrix.has_linearized_rooms() {
+                    Ok(matrix.control.clone())
+                } else {
+                    Err(Undriven::OtherRooms)
+                };
+                driving = Some(matrix);
+                (control, format!("matrix={url}"))
+            }
+            Driver::Embedded | Driver::None => (Err(Undriven::NoDriver), "none".to_owned()),
         };
         let info = TargetInfo { server_name: name.to_string(), driver: how };
         let notary = match self.peer_notary {
             Some(port) => Some(Arc::new(ports.reserve(Some(port)).await.map_err(usage)?)),
             None => None,
         };
-        Ok(Target { name, control, info, notary })
+        Ok((Target { name, control, info, notary }, driving))
+    }
+
+    /// Starts driving a homeserver, which shows that it can be driven.
+    async fn drive(&self, url: &str, name: &ServerName, setup: &Setup) -> Result<Matrix, Refusal> {
+        let roots = setup.roots().map_err(usage)?;
+        let accounts = Accounts {
+            password: self.matrix.matrix_password.clone(),
+            registration_token: self.matrix.matrix_token.clone(),
+        };
+        let started = Matrix::start(url, name.clone(), &roots, accounts).await;
+        let (matrix, tried) = started.map_err(|error| Refusal::Unreachable(error.to_string()))?;
+        eprintln!(
+            "The homeserver is driven: {tried}. Its room versions: {}.",
+            matrix.room_versions.join(", ")
+        );
+        Ok(matrix)
     }
 
     /// Says what the target has to be told of the suite's own servers.

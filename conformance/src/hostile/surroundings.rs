@@ -14,7 +14,7 @@ use crate::evidence::{Exchange, Recorder};
 use crate::mls::Stacks;
 use crate::published::Published;
 use crate::report::TargetInfo;
-use crate::target::{Control, Target};
+use crate::target::{Control, Target, Undriven};
 
 /// How many exchanges are kept; the last ones are.
 const KEPT: usize = 10_000;
@@ -90,7 +90,7 @@ impl Surroundings {
     }
 
     fn control(&self) -> Result<&Control, HostileError> {
-        self.environment.target.control.as_ref().ok_or(HostileError::NoControl)
+        self.environment.target.control.as_ref().map_err(|_| HostileError::NoControl)
     }
 
     /// Has the target create a public room.
@@ -212,7 +212,7 @@ impl SurroundingsBuilder {
         let control =
             self.control.as_deref().map(Control::at).transpose().map_err(HostileError::surroundings)?;
         let info = TargetInfo { server_name: self.target.to_string(), driver: "hostile".to_owned() };
-        let target = Target { name: self.target, control, info, notary: None };
+        let target = Target { name: self.target, control: control.ok_or(Undriven::NoDriver), info, notary: None };
         let environment =
             Environment::new(target, setup, ports, self.resolve, None, self.seed, Stacks::Mixed);
         let environment = environment.map_err(HostileError::surroundings)?;

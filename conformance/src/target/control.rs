@@ -83,7 +83,7 @@ impl Control {
         }
     }
 
-    /// Calls the API and returns whatever it answers.
+    /// Calls the API and returns whatever it answers, unless that is 501: a driver that has no way to do this.
     pub(crate) async fn call(
         &self,
         recorder: &Recorder,
@@ -116,7 +116,14 @@ impl Control {
             }
         };
         recorder.record(exchange);
-        reply
+        match reply {
+            Ok(reply) if reply.status == StatusCode::NOT_IMPLEMENTED => {
+                let why =
+                    reply.body.get("error").and_then(Value::as_str).unwrap_or("its driver cannot do that");
+                Err(Finding::Untried(format!("the target cannot be driven that far: {why}")))
+            }
+            reply => reply,
+        }
     }
 
     async fn exchange(

@@ -88,7 +88,7 @@ impl Embedded {
         let address = server.control().map(|address| address.to_string()).unwrap_or_default();
         let target = Target {
             name: name.clone(),
-            control: Some(Control::at(&format!("http://{address}"))?),
+            control: Ok(Control::at(&format!("http://{address}"))?),
             info: TargetInfo { server_name: name.to_string(), driver: EMBEDDED.to_owned() },
             notary: Some(Arc::new(notary)),
         };

@@ -2,11 +2,13 @@
 
 mod control;
 mod embedded;
+mod matrix;
 
 pub(crate) use control::{Control, ControlError, Room, segment};
 pub(crate) use embedded::Embedded;
 #[cfg(feature = "mutants")]
 pub(crate) use embedded::EmbeddedError;
+pub(crate) use matrix::{Accounts, Matrix};
 
 use std::sync::Arc;
 
@@ -18,13 +20,26 @@ use crate::report::TargetInfo;
 /// How a report says that the suite started the target itself.
 pub(crate) const EMBEDDED: &str = "embedded";
 
+/// Why a target is not driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Undriven {
+    /// Nobody said how.
+    #[error("the target has no control API, and this case has to drive it")]
+    NoDriver,
+    /// It has other rooms.
+    #[error(
+        "the homeserver says that it has no room version of Linearized Matrix, and this case needs a room of that kind"
+    )]
+    OtherRooms,
+}
+
 /// A server under test.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     /// Its name.
     pub(crate) name: ServerName,
-    /// How it is driven; `None` if only federation reaches it.
-    pub(crate) control: Option<Control>,
+    /// How it is driven, or why it is not: only federation reaches it then.
+    pub(crate) control: Result<Control, Undriven>,
     /// What the report says of it.
     pub(crate) info: TargetInfo,
     /// Where it expects a notary of the suite, if it was told so.

@@ -53,7 +53,7 @@ impl<'c> Person<'c> {
     }
 
     fn control(&self) -> Result<&crate::target::Control, Finding> {
-        self.server.control.as_ref().ok_or_else(|| Finding::Suite("a server without control API".to_owned()))
+        self.server.control.as_ref().map_err(|_| Finding::Suite("a server without control API".to_owned()))
     }
 
     fn user(&self) -> &UserId {
