@@ -11,10 +11,12 @@ use mimi_linearized::version::RoomVersions;
 use mimi_transport::client::{ClientLimits, FederationClient};
 use mimi_transport::clock;
 use mimi_transport::resolve::{AddressPolicy, ResolveOptions, Resolver, StaticEntry};
+use mimi_transport::server::HttpsListener;
 use mimi_transport::tls::{
     ClientOffer, DevCa, DevCaError, HttpVersions, Roots, ServerCertificate, TlsError, TlsVersions,
     client_config,
 };
+use rustls::ServerConfig;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::OnceCell;
@@ -69,6 +71,8 @@ pub(crate) struct Setup {
     trusted: Vec<PathBuf>,
     /// Where the CA is, if it is the suite's own.
     ca_folder: Option<PathBuf>,
+    /// Whether the suite's servers speak HTTP/1.1 too.
+    http1: bool,
     _folder: Option<TempDir>,
 }
 
@@ -90,7 +94,18 @@ impl Setup {
                 (issue(folder.path())?, Some(folder.path().to_owned()), Some(folder))
             }
         };
-        Ok(Self { certificate, trusted, ca_folder, _folder: folder })
+        Ok(Self { certificate, trusted, ca_folder, http1: false, _folder: folder })
+    }
+
+    /// Lets the suite's servers speak HTTP/1.1 too, with a target that knows nothing else.
+    pub(crate) fn with_http1(self, http1: bool) -> Self {
+        Self { http1, ..self }
+    }
+
+    /// What a server of the suite listens with.
+    pub(crate) fn listener(&self, socket: TcpListener, tls: Arc<ServerConfig>) -> HttpsListener {
+        let listener = HttpsListener::new(socket, tls);
+        if self.http1 { listener.and_http1() } else { listener }
     }
 
     /// The certificate of the suite's servers.

@@ -17,16 +17,17 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::ServiceExt as _;
 
 use crate::limits::{Activity, Connections};
-use crate::tls::ALPN_H2;
+use crate::tls::{ALPN_H2, ALPN_HTTP11};
 
 /// How long to wait after the system refused a connection, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -81,6 +82,7 @@ pub struct HttpsListener {
     tcp: TcpListener,
     tls: TlsAcceptor,
     limits: ServerLimits,
+    http1: bool,
 }
 
 impl std::fmt::Debug for HttpsListener {
@@ -104,7 +106,7 @@ impl HttpsListener {
     /// Listens where `tcp` is bound. `tls` is what [`crate::tls::server_config`] makes.
     #[must_use]
     pub fn new(tcp: TcpListener, tls: Arc<ServerConfig>) -> Self {
-        Self { tcp, tls: TlsAcceptor::from(tls), limits: ServerLimits::default() }
+        Self { tcp, tls: TlsAcceptor::from(tls), limits: ServerLimits::default(), http1: false }
     }
 
     /// Sets other bounds than the default ones.
@@ -112,6 +114,15 @@ impl HttpsListener {
     pub fn with_limits(mut self, limits: ServerLimits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// Offers HTTP/1.1 too, and speaks it on connections that have not negotiated HTTP/2, instead of closing them. The
+    /// draft has no such servers (`LM-04/12/1`): this is for who has to talk with one that knows nothing else.
+    #[must_use]
+    pub fn and_http1(self) -> Self {
+        let mut tls = ServerConfig::clone(self.tls.config());
+        tls.alpn_protocols.push(ALPN_HTTP11.to_vec());
+        Self { tls: TlsAcceptor::from(Arc::new(tls)), http1: true, ..self }
     }
 
     /// Where it listens.
@@ -124,13 +135,14 @@ impl HttpsListener {
 
     /// Serves `router` until `shutdown` is done and the requests under way have ended, or the time to drain is over.
     ///
-    /// A connection that has not negotiated HTTP/2 is closed. Handlers get the peer's address as
-    /// `axum::extract::ConnectInfo<SocketAddr>`. The request target that was signed is
+    /// A connection that has not negotiated HTTP/2 is closed, unless HTTP/1.1 [is taken too](Self::and_http1). Handlers get
+    /// the peer's address as `axum::extract::ConnectInfo<SocketAddr>`. The request target that was signed is
     /// `request.uri().path_and_query()`; inside a nested router it is that of `axum::extract::OriginalUri`.
     pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()>) {
-        let Self { tcp, tls, limits } = self;
-        let connection =
-            move |stream, peer, stop| serve_h2(stream, peer, tls.clone(), router.clone(), limits, stop);
+        let Self { tcp, tls, limits, http1 } = self;
+        let connection = move |stream, peer, stop| {
+            serve_tls(stream, peer, tls.clone(), router.clone(), limits, http1, stop)
+        };
         accept(tcp, limits, shutdown, connection).await;
     }
 }
@@ -143,7 +155,10 @@ pub async fn serve_plain(
     limits: ServerLimits,
     shutdown: impl Future<Output = ()>,
 ) {
-    let connection = move |stream, peer, stop| serve_h1(stream, peer, router.clone(), limits, stop);
+    let connection = move |stream: TcpStream, peer, stop| {
+        let _ = stream.set_nodelay(true);
+        serve_h1(stream, peer, router.clone(), limits, stop)
+    };
     accept(tcp, limits, shutdown, connection).await;
 }
 
@@ -226,12 +241,13 @@ fn service(
     }))
 }
 
-async fn serve_h2(
+async fn serve_tls(
     stream: TcpStream,
     peer: SocketAddr,
     tls: TlsAcceptor,
     router: Router,
     limits: ServerLimits,
+    http1: bool,
     mut stop: Stop,
 ) {
     let _ = stream.set_nodelay(true);
@@ -244,11 +260,23 @@ async fn serve_h2(
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake"),
         Err(_) => return tracing::debug!(%peer, "the TLS handshake took too long"),
     };
-    if stream.get_ref().1.alpn_protocol() != Some(ALPN_H2) {
+    if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) {
+        serve_h2(stream, peer, router, limits, stop).await;
+    } else if http1 {
+        serve_h1(stream, peer, router, limits, stop).await;
+    } else {
         tracing::debug!(%peer, "HTTP/2 was not negotiated");
         let _ = timeout(limits.handshake, stream.shutdown()).await;
-        return;
     }
+}
+
+async fn serve_h2(
+    stream: TlsStream<TcpStream>,
+    peer: SocketAddr,
+    router: Router,
+    limits: ServerLimits,
+    mut stop: Stop,
+) {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -279,8 +307,13 @@ async fn serve_h2(
     }
 }
 
-async fn serve_h1(stream: TcpStream, peer: SocketAddr, router: Router, limits: ServerLimits, mut stop: Stop) {
-    let _ = stream.set_nodelay(true);
+async fn serve_h1(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
+    router: Router,
+    limits: ServerLimits,
+    mut stop: Stop,
+) {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())

@@ -78,6 +78,9 @@ pub(crate) struct RunArguments {
     /// The port of the one of them that the target asks as a notary (`mimi serve --notary HOST:PORT`), if it does
     #[arg(long, value_name = "PORT")]
     peer_notary: Option<u16>,
+    /// Let the suite's own servers speak HTTP/1.1 too, for a target that has no HTTP/2 and fails the cases about it
+    #[arg(long)]
+    peer_http1: bool,
     /// Say what the target has to be told, and end
     #[arg(long)]
     print_setup: bool,
@@ -213,7 +216,9 @@ impl RunArguments {
         }
         let prepared = self.outputs.prepare().map_err(usage)?;
         let driver = self.driver()?;
-        let setup = Setup::new(&self.peer_host, self.certificate(&driver)?, &self.ca).map_err(usage)?;
+        let setup = Setup::new(&self.peer_host, self.certificate(&driver)?, &self.ca)
+            .map_err(usage)?
+            .with_http1(self.peer_http1);
         let range = self.peer_ports.map(|PortRange(first, last)| (first, last));
         let ports = Ports::new(&self.peer_host, self.peer_listen, range).map_err(usage)?;
         if self.print_setup {

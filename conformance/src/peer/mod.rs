@@ -24,7 +24,6 @@ use mimi_linearized::json::Object;
 use mimi_linearized::signing::{ServerKeys, SigningKey, sign_object};
 use mimi_transport::client::{FederationClient, JoinAnswer, Retry};
 use mimi_transport::rooms::HandshakeKind;
-use mimi_transport::server::HttpsListener;
 use mimi_transport::tls::ServerCertificate;
 use mimi_transport::{clock, request_auth};
 use serde_json::{Value, json};
@@ -165,8 +164,9 @@ impl Peer {
         certificate: &ServerCertificate,
     ) -> Result<Self, Finding> {
         let tls = certificate.server_config().map_err(|error| broken(&error))?;
+        let setup = Arc::clone(environment);
         let serve: Serve = Arc::new(move |socket, router| {
-            let listener = HttpsListener::new(socket, Arc::clone(&tls));
+            let listener = setup.setup.listener(socket, Arc::clone(&tls));
             tokio::spawn(listener.serve(router, std::future::pending()))
         });
         Self::of_parts(environment, recorder, published, Parts { name, tcp, serve, twist: None })

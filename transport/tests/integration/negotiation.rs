@@ -11,6 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use mimi_transport::client::{Blame, ClientError, ClientLimits, FederationClient};
 use mimi_transport::resolve::{AddressPolicy, ResolveError, ResolveOptions, Resolver};
+use mimi_transport::server::HttpsListener;
 use mimi_transport::tls::{
     ClientOffer, HttpVersions, Roots, TlsVersions, client_config, load_chain, load_key,
 };
@@ -40,6 +41,23 @@ async fn http2_over_tls13_works() {
     assert_eq!((response.status.as_u16(), &response.body[..]), (200, &b"hello"[..]));
     assert_eq!(response.http_version, Version::HTTP_2);
     assert_eq!(response.tls_version, Some(ProtocolVersion::TLSv1_3));
+}
+
+#[tokio::test]
+async fn http11_is_spoken_where_it_is_allowed() {
+    let mut world = World::new();
+    let _server = world.start_with("a.example", hello(), HttpsListener::and_http1).await;
+    for (http, version) in [
+        (HttpVersions::Http11, Version::HTTP_11),
+        (HttpVersions::Silent, Version::HTTP_11),
+        (HttpVersions::Http2AndHttp11, Version::HTTP_2),
+        (HttpVersions::Http2, Version::HTTP_2),
+    ] {
+        let offer = ClientOffer { http, ..ClientOffer::default() };
+        let response = get_root(&world.client_offering("b.example", [key(1)], offer), "a.example").await;
+        let response = response.unwrap();
+        assert_eq!((response.http_version, &response.body[..]), (version, &b"hello"[..]), "{http:?}");
+    }
 }
 
 #[tokio::test]

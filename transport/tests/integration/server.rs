@@ -61,14 +61,23 @@ impl World {
 
     /// Starts a server with this name, for which it has a certificate.
     pub(crate) async fn start(&mut self, host: &str, router: Router) -> Server {
-        self.start_within(host, router, ServerLimits::default()).await
+        self.start_with(host, router, |listener| listener).await
     }
 
     pub(crate) async fn start_within(&mut self, host: &str, router: Router, limits: ServerLimits) -> Server {
+        self.start_with(host, router, |listener| listener.with_limits(limits)).await
+    }
+
+    pub(crate) async fn start_with(
+        &mut self,
+        host: &str,
+        router: Router,
+        set: impl FnOnce(HttpsListener) -> HttpsListener,
+    ) -> Server {
         let files = self.ca.server_certificate(&self.folder.path().join(host), &[host], now_ms()).unwrap();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = HttpsListener::bind(loopback, files.server_config().unwrap()).await.unwrap();
-        let listener = listener.with_limits(limits);
+        let listener = set(listener);
         let address = listener.local_addr().unwrap();
         self.place(host, address);
         let (stop, stopped) = oneshot::channel();
