@@ -15,6 +15,7 @@ mod mutants;
 mod report;
 mod run;
 mod serve;
+mod synapse;
 mod third_party;
 mod vectors;
 
