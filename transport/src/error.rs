@@ -198,6 +198,13 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrCode::Unknown, message).with_retry_after(retry_after_ms)
     }
 
+    /// 503 `M_UNKNOWN`: the server is coming to its end, and takes nothing more that changes anything.
+    #[must_use]
+    pub fn going_away() -> Self {
+        let message = "The server is shutting down. Try again later.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrCode::Unknown, message).with_retry_after(5_000)
+    }
+
     /// 500 `M_UNKNOWN`: nothing more specific applies (`LM-04/12.2.2/2`).
     pub fn unknown(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrCode::Unknown, message)

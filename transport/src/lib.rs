@@ -13,6 +13,7 @@
 //! | [`devices`] | devices and their key packages |
 //! | [`edus`] | messages to devices, device lists, typing notices, receipts, presence |
 //! | [`store`] | what is remembered, as traits, and on SQLite |
+//! | [`lifecycle`], [`telemetry`] | whether a server takes work, and what it tells its administrator |
 //! | [`request_auth`] | the `X-Matrix` scheme |
 //! | [`keys`] | other servers' keys |
 //! | [`limits`] | how much is taken from others, and how often |
@@ -31,6 +32,7 @@ pub mod devices;
 pub mod edus;
 pub mod error;
 pub mod keys;
+pub mod lifecycle;
 pub mod limits;
 mod news;
 pub mod node;
@@ -41,5 +43,6 @@ pub mod rooms;
 pub mod server;
 pub mod start;
 pub mod store;
+pub mod telemetry;
 pub mod tls;
 mod transactions;

@@ -10,12 +10,14 @@ use crate::client::FederationClient;
 use crate::delivery::Delivery;
 use crate::devices::RemoteDevices;
 use crate::edus::{Board, Outbox};
-use crate::keys::RemoteKeys;
+use crate::keys::{OwnKeys, OwnKeysError, RemoteKeys, Rotation};
+use crate::lifecycle::Lifecycle;
 use crate::limits::{Gate, Limits};
 use crate::news::News;
 use crate::policy::FederationPolicy;
 use crate::rooms::{Behind, Registry};
 use crate::store::Store;
+use crate::telemetry::Metrics;
 use crate::transactions::Transactions;
 
 /// A server that takes part in rooms, as their hub or as a participant. Cloning it is cheap.
@@ -29,6 +31,8 @@ pub struct Terms<'a> {
     pub limits: &'a Limits,
     /// Which servers it has to do with.
     pub policy: FederationPolicy,
+    /// What it counts with.
+    pub metrics: Metrics,
 }
 
 /// What a [`Node`] is made of.
@@ -36,8 +40,8 @@ pub struct Terms<'a> {
 pub struct Parts {
     /// Its name.
     pub name: ServerName,
-    /// The key it signs with.
-    pub key: SigningKey,
+    /// Its keys.
+    pub own_keys: OwnKeys,
     /// The room versions it implements.
     pub versions: RoomVersions,
     /// What it remembers.
@@ -66,6 +70,10 @@ pub struct Parts {
     pub(crate) transactions: Transactions,
     /// How much it takes from others.
     pub(crate) gate: Gate,
+    /// Whether it takes work.
+    pub(crate) lifecycle: Lifecycle,
+    /// What it counts.
+    pub metrics: Metrics,
 }
 
 impl std::ops::Deref for Node {
@@ -81,7 +89,7 @@ impl Node {
     #[must_use]
     pub fn new(
         name: ServerName,
-        key: SigningKey,
+        own_keys: impl Into<OwnKeys>,
         versions: RoomVersions,
         store: Arc<dyn Store>,
         client: FederationClient,
@@ -90,7 +98,7 @@ impl Node {
     ) -> Self {
         Self(Arc::new(Parts {
             name,
-            key,
+            own_keys: own_keys.into(),
             versions,
             store,
             client,
@@ -105,7 +113,42 @@ impl Node {
             devices: RemoteDevices::default(),
             transactions: Transactions::default(),
             gate: Gate::new(terms.limits),
+            lifecycle: Lifecycle::default(),
+            metrics: terms.metrics,
         }))
+    }
+
+    /// The key to sign with now.
+    #[must_use]
+    pub fn key(&self) -> Arc<SigningKey> {
+        self.own_keys.current()
+    }
+
+    /// Puts a new key in the place of the one in use, which is published as an old one from now on (LM-04 §12.4.1.2).
+    /// `tell` is called with what was done.
+    ///
+    /// # Errors
+    /// [`OwnKeysError`] if the new key cannot be written down.
+    pub async fn rotate_key<T: Send + 'static>(
+        &self,
+        tell: impl FnOnce(Rotation<'_>) -> T + Send + 'static,
+    ) -> Result<T, OwnKeysError> {
+        let node = self.clone();
+        let rotating = tokio::task::spawn_blocking(move || {
+            node.own_keys.rotate(|rotation| {
+                let Rotation { new, old, retired } = rotation;
+                // What is signed with it is checked here too.
+                node.keys.trust(&node.name, new.id(), new.verify_key(), i64::MAX);
+                node.keys.trust(&node.name, old, retired.key, retired.expired_ts);
+                node.client.sign_with([new.clone()]);
+                tell(rotation)
+            })
+        });
+        match rotating.await {
+            Ok(rotated) => rotated,
+            // Nothing in it panics, and nothing cancels it.
+            Err(error) => Err(OwnKeysError::Interrupted(error)),
+        }
     }
 
     /// Whether a user belongs to this server.

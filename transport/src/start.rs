@@ -3,36 +3,39 @@
 mod check;
 
 use std::fs;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use mimi_linearized::base64;
-use mimi_linearized::id::{IdError, KeyId, ServerName};
+use axum::middleware::from_fn_with_state;
+use mimi_linearized::id::ServerName;
 use mimi_linearized::signing::SigningKey;
 use mimi_linearized::version::RoomVersions;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use zeroize::Zeroizing;
 
 use crate::assembly::{Assembly, Unchanged};
 use crate::client::{ClientLimits, FederationClient, carrier};
 use crate::clock::{self, Clock};
-use crate::keys::{KeptKeys, KeyLimits, RemoteKeys};
+use crate::keys::{KeptKeys, KeyLimits, OwnKeys, OwnKeysError, RemoteKeys};
 use crate::limits::Limits;
 use crate::node::{Node, Terms};
 use crate::policy::{self, FederationPolicy, GuardedKeys, PolicyError};
 use crate::resolve::{AddressPolicy, ResolveOptions, Resolver, StaticEntry, WELL_KNOWN_PATH, well_known};
 use crate::server::{HttpsListener, ServerLimits, serve_plain};
-use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
+use crate::telemetry::{CountedSource, Measured, Metrics, Side, Traced, Waiting, observe};
 use crate::tls::{ClientOffer, DevCa, DevCaError, Roots, ServerCertificate, TlsError, client_config};
 use crate::transactions::REMEMBERED_MS;
 use crate::{api, control};
 
 pub use self::check::CertificateProblem;
+
+/// The file of the server's own keys in the data folder.
+const KEY_FILE: &str = "signing.key";
 
 /// What a server is started with.
 #[derive(Debug, Clone)]
@@ -97,12 +100,9 @@ pub enum StartError {
         #[source]
         error: std::io::Error,
     },
-    /// The signing key's file holds no key.
-    #[error("{path} holds no signing key: one line `ed25519:VERSION BASE64-SEED` is expected")]
-    SigningKey {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The file of the server's own keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] OwnKeysError),
     /// A certificate, key or CA file cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -121,9 +121,6 @@ pub enum StartError {
     /// A listener failed.
     #[error("the listener failed: {0}")]
     Listen(#[source] std::io::Error),
-    /// A key id could not be made.
-    #[error("a key id could not be made: {0}")]
-    KeyId(#[from] IdError),
 }
 
 /// A server that runs.
@@ -166,7 +163,7 @@ impl Server {
         let control_address =
             control.as_ref().map(TcpListener::local_addr).transpose().map_err(StartError::Listen)?;
         let files = blocking(move || Files::open(config)).await?;
-        let Files { config, certificate, ca, roots, key, store, federation_policy } = files;
+        let Files { config, certificate, ca, roots, keys: own_keys, store, federation_policy, ends } = files;
         let store = Arc::new(store);
         let policy =
             AddressPolicy { allow_private: config.allow_private, allow_loopback: address.ip().is_loopback() };
@@ -179,20 +176,29 @@ impl Server {
         }
         let tls = client_config(&roots, ClientOffer::default())?;
         let name = config.server_name;
+        let key = own_keys.current();
         let limits = ClientLimits::default();
-        let carrier = assembly.carrier(carrier::connections(resolver, tls, limits), &key);
+        let metrics = Metrics::default();
+        metrics.certificate_ends(ends);
+        let carrier = Traced::new(carrier::connections(resolver, tls, limits), metrics.clone());
+        let carrier = assembly.carrier(Arc::new(carrier), &key);
         let carrier = policy::guarded(federation_policy.clone(), carrier);
-        let client = FederationClient::over(name.clone(), [key.clone()], carrier, limits);
+        let client = FederationClient::over(name.clone(), [SigningKey::clone(&key)], carrier, limits);
         let shared = assembly.store(Arc::<SqliteStore>::clone(&store));
+        let shared: Arc<dyn Store> = Arc::new(Measured::new(shared, metrics.clone()));
         let kept = KeptKeys::new(Arc::clone(&shared));
-        let source = GuardedKeys { policy: federation_policy.clone(), client: client.clone() };
+        let source = CountedSource::new(client.clone(), metrics.clone());
+        let source = GuardedKeys { policy: federation_policy.clone(), source };
         let keys = RemoteKeys::new(source, kept, Clock::system(), KeyLimits::default())
             .with_notaries(config.notaries.into_iter().filter(|notary| *notary != name));
         keys.trust(&name, key.id(), key.verify_key(), i64::MAX);
+        for (id, old) in own_keys.old() {
+            keys.trust(&name, &id, old.key, old.expired_ts);
+        }
         let limits = config.limits;
         let versions = assembly.versions(RoomVersions::lm_04());
-        let terms = Terms { limits: &limits, policy: federation_policy };
-        let node = Node::new(name, key, versions, shared, client, keys, terms);
+        let terms = Terms { limits: &limits, policy: federation_policy, metrics };
+        let node = Node::new(name, own_keys, versions, shared, client, keys, terms);
         node.store.forget_answers(clock::now_ms().saturating_sub(REMEMBERED_MS)).await?;
 
         let stop = watch::Sender::new(false);
@@ -203,9 +209,15 @@ impl Server {
         if let Some(to) = &config.delegate_to {
             router = router.route(WELL_KNOWN_PATH, well_known::serve(to));
         }
+        let router = router.layer(from_fn_with_state((node.clone(), Side::Federation), observe));
         let router = assembly.federation(router, &node);
         let stopped = wait(stop.subscribe());
-        listeners.push(tokio::spawn(https.serve(router, stopped)));
+        let listening = node.clone();
+        listeners.push(tokio::spawn(async move {
+            listening.lifecycle.listening(true);
+            https.serve(router, stopped).await;
+            listening.lifecycle.listening(false);
+        }));
         if let Some(control) = control {
             let router = assembly.control(control::router(node.clone()), &node);
             let stopped = wait(stop.subscribe());
@@ -247,6 +259,14 @@ impl Server {
         &self.node
     }
 
+    /// Comes to the end of its work before it is stopped: see [`Node::drain`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store fails.
+    pub async fn drain(&self, within: Duration) -> Result<Vec<Waiting>, StoreError> {
+        self.node.drain(within).await
+    }
+
     /// Stops: no more requests are taken, those under way end, queues stop where they are.
     ///
     /// # Errors
@@ -280,9 +300,11 @@ struct Files {
     certificate: ServerCertificate,
     ca: PathBuf,
     roots: Roots,
-    key: SigningKey,
+    keys: OwnKeys,
     store: SqliteStore,
     federation_policy: FederationPolicy,
+    /// When the certificate ends.
+    ends: i64,
 }
 
 impl Files {
@@ -300,91 +322,18 @@ impl Files {
                 (certificate, ca.certificate().to_owned())
             }
         };
+        let ends = *check::validity(&certificate)?.end();
         let mut roots = Roots::system();
         for path in &config.cas {
             roots.add_pem_file(path)?;
         }
         let ca = std::path::absolute(&ca).unwrap_or(ca);
-        let key = signing_key(&folder.join("signing.key"))?;
+        let keys = OwnKeys::open(&folder.join(KEY_FILE))?;
         let store = SqliteStore::open(&folder.join("store.sqlite3"))?;
         let federation_policy = match &config.policy {
             Some(path) => FederationPolicy::load(path, &config.server_name, &folder)?,
             None => FederationPolicy::open(),
         };
-        Ok(Self { config, certificate, ca, roots, key, store, federation_policy })
-    }
-}
-
-/// Reads the signing key, or makes one. The file has one line: the key id and the base64 of the seed.
-fn signing_key(path: &Path) -> Result<SigningKey, StartError> {
-    if let Some(key) = read_signing_key(path)? {
-        return Ok(key);
-    }
-    let seed = Zeroizing::new(rand::random::<[u8; 32]>());
-    let version = base64::encode_url_safe(&rand::random::<[u8; 3]>()).replace('-', "_");
-    let key = SigningKey::from_seed(KeyId::ed25519(&version)?, &seed);
-    let line = Zeroizing::new(format!("{} {}\n", key.id(), base64::encode(&*seed)));
-    write_secret(path, line.as_bytes()).map_err(|error| StartError::Data { path: path.to_owned(), error })?;
-    Ok(key)
-}
-
-/// Reads the signing key, if its file is there.
-fn read_signing_key(path: &Path) -> Result<Option<SigningKey>, StartError> {
-    match fs::read_to_string(path) {
-        Ok(text) => match parse_key(&Zeroizing::new(text)) {
-            Some(key) => Ok(Some(key)),
-            None => Err(StartError::SigningKey { path: path.to_owned() }),
-        },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(StartError::Data { path: path.to_owned(), error }),
-    }
-}
-
-fn parse_key(text: &str) -> Option<SigningKey> {
-    let (id, seed) = text.trim().split_once(' ')?;
-    let seed = Zeroizing::new(base64::decode_array::<32>(seed.trim())?);
-    Some(SigningKey::from_seed(KeyId::parse(id).ok()?, &seed))
-}
-
-/// Writes a file that only this user may read, whole or not at all.
-fn write_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let temporary = path.with_extension("new");
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_signing_key_is_made_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("signing.key");
-        let made = signing_key(&path).unwrap();
-        let read = signing_key(&path).unwrap();
-        assert_eq!((made.id(), made.verify_key()), (read.id(), read.verify_key()));
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        }
-    }
-
-    #[test]
-    fn a_file_without_a_key_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("signing.key");
-        for text in ["", "ed25519:1", "ed25519:1 AAAA", "rsa:1 AAAA"] {
-            fs::write(&path, text).unwrap();
-            assert!(matches!(signing_key(&path), Err(StartError::SigningKey { .. })), "{text}");
-            assert_eq!(fs::read_to_string(&path).unwrap(), text);
-        }
+        Ok(Self { config, certificate, ca, roots, keys, store, federation_policy, ends })
     }
 }

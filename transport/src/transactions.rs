@@ -9,11 +9,13 @@ use http::StatusCode;
 use mimi_linearized::id::ServerName;
 use serde_json::Value;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use crate::clock;
 use crate::error::{ApiError, ErrCode};
 use crate::node::Node;
 use crate::store::{StoredAnswer, TransactionKey};
+use crate::telemetry::Turn;
 
 /// How long answers are remembered: a day is required, a week is kept.
 pub(crate) const REMEMBERED_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
@@ -64,6 +66,7 @@ impl Node {
         let key = TransactionKey { origin, endpoint, txn_id };
         // A repeated transaction is answered even while another one is in flight.
         if let Some(stored) = self.store.answer(&key).await? {
+            self.metrics.transaction(Turn::Repeated);
             return restore(&stored);
         }
         let receiver = match self.transactions.start(&key, in_flight)? {
@@ -71,11 +74,12 @@ impl Node {
             Started::Now(sender) => {
                 let receiver = sender.subscribe();
                 let node = self.clone();
-                tokio::spawn(async move {
+                let working = async move {
                     let answer = node.process(&key, process).await;
                     node.transactions.finish(&key);
                     sender.send_replace(Some(answer));
-                });
+                };
+                tokio::spawn(working.in_current_span());
                 receiver
             }
         };
@@ -89,6 +93,7 @@ impl Node {
             return restore(&stored);
         }
         let answer = process.await;
+        self.metrics.transaction(Turn::Processed);
         if let Some(stored) = memorable(&answer) {
             self.store.remember(key, stored, clock::now_ms()).await?;
         }

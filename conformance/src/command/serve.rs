@@ -7,17 +7,20 @@ mod settings;
 mod signals;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use mimi_transport::start::{Server, StartError};
+use mimi_transport::store::StoreError;
+use mimi_transport::telemetry::Waiting;
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use self::layers::Layers;
 use self::settings::{Settings, Start};
 use self::signals::Signals;
-use crate::USAGE;
 use crate::output::print;
+use crate::{FAILED, USAGE};
 
 /// The command line of `mimi serve`, as it was given: what it means is known when the environment and the file are too.
 #[derive(Debug, Clone)]
@@ -94,13 +97,33 @@ async fn run(start: Start) -> Result<ExitCode, StartError> {
     });
     print(&format!("{ready}\n"));
     signals.wait().await;
-    Ok(match server.stop().await {
+    let ended = tokio::select! {
+        ended = end(server, start.drain_timeout) => ended,
+        () = signals.wait() => {
+            tracing::warn!("told to end a second time");
+            // Whatever still runs is left alone, as it would be by SIGKILL.
+            std::process::exit(FAILED.into())
+        }
+    };
+    Ok(match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mimi serve: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(FAILED)
         }
     })
+}
+
+/// Lets the server come to its end, and says what is left for a new start.
+async fn end(server: Server, drain_timeout: Duration) -> Result<(), StoreError> {
+    tracing::info!("told to end; nothing new is taken");
+    let drained = server.drain(drain_timeout).await;
+    for Waiting { destination, events, items } in drained.iter().flatten() {
+        tracing::warn!(%destination, events, items, "something waits that a new start sends");
+    }
+    server.stop().await?;
+    tracing::info!("ended");
+    drained.map(drop)
 }
 
 async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, StartError> {

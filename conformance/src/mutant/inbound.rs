@@ -6,6 +6,7 @@ use axum::extract::OriginalUri;
 use http::request::Parts;
 use http::{Request, Response};
 use mimi_linearized::json::{canonical, strict};
+use mimi_linearized::signing::SigningKey;
 use mimi_transport::node::Node;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -29,7 +30,7 @@ pub(super) fn wrap(inner: Router, node: Node, fault: Fault) -> Router {
 
 async fn serve(inner: Router, node: Node, fault: Fault, request: Request<Body>) -> Response<Body> {
     let target = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-    let asked = Asked { target, server: node.name.clone(), key: node.key.clone() };
+    let asked = Asked { target, server: node.name.clone(), key: SigningKey::clone(&node.key()) };
     let request = match fault {
         Fault::Takes(_) | Fault::Mends(_) => changed(&node, fault, &asked, request).await,
         _ => request,

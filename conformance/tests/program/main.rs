@@ -12,6 +12,8 @@ mod control;
 mod coverage;
 mod html;
 mod mutants;
+mod operation;
+mod pair;
 mod report;
 mod run;
 mod serve;
@@ -59,7 +61,12 @@ impl Serving {
             vec!["serve", "--server-name", name, "--listen", listen, "--control", "127.0.0.1:0"];
         arguments.extend(["--data-dir", data.to_str().unwrap()]);
         arguments.extend(more);
-        let mut child = mimi(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Self::spawn(&arguments, Stdio::null())
+    }
+
+    /// Starts a server, and waits for its line.
+    fn spawn(arguments: &[&str], log: Stdio) -> Self {
+        let mut child = mimi(arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         Self { child, ready: serde_json::from_str(&line).unwrap() }
@@ -90,19 +97,39 @@ impl Drop for Serving {
 
 /// A plain HTTP/1.1 request.
 fn http(address: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    let (status, _, body) = try_http(address, method, path, "", body).unwrap();
+    (status, serde_json::from_str(&body).unwrap_or_default())
+}
+
+/// A plain HTTP/1.1 request with more headers, each with its line's end, to a server that may be gone: status, head, body.
+fn try_http(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: Option<&Value>,
+) -> std::io::Result<(u16, String, String)> {
     let body = body.map(ToString::to_string).unwrap_or_default();
-    let mut stream = TcpStream::connect(address).unwrap();
+    let mut stream = TcpStream::connect(address)?;
     let length = body.len();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    )
-    .unwrap();
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n\
+         {body}"
+    )?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap_or_default())
+    stream.read_to_string(&mut answer)?;
+    // A server that is killed sends nothing, or not all of it.
+    let cut = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(cut)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(cut)?;
+    let length = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    if length.is_some_and(|length: usize| length != body.len()) {
+        return Err(cut());
+    }
+    Ok((status, head.to_owned(), body.to_owned()))
 }
 
 /// A room id as a segment of a path.

@@ -68,6 +68,17 @@ impl ServerKeys {
     /// Makes and signs the response of a server with one active key.
     #[must_use]
     pub fn publish(server: &ServerName, key: &SigningKey, valid_until_ts: i64) -> Self {
+        Self::publish_with_old(server, key, BTreeMap::new(), valid_until_ts)
+    }
+
+    /// Makes and signs the response of a server with one active key and others that it does not use any more.
+    #[must_use]
+    pub fn publish_with_old(
+        server: &ServerName,
+        key: &SigningKey,
+        old: BTreeMap<KeyId, OldVerifyKey>,
+        valid_until_ts: i64,
+    ) -> Self {
         let mut object = Map::new();
         object.insert("server_name".to_owned(), json!(server));
         object.insert("valid_until_ts".to_owned(), json!(valid_until_ts));
@@ -76,14 +87,17 @@ impl ServerKeys {
             "verify_keys".to_owned(),
             json!({key.id().as_str(): {"key": key.verify_key().to_base64()}}),
         );
-        object.insert("old_verify_keys".to_owned(), json!({}));
+        let retired = |(id, old): (&KeyId, &OldVerifyKey)| {
+            (id.to_string(), json!({"key": old.key.to_base64(), "expired_ts": old.expired_ts}))
+        };
+        object.insert("old_verify_keys".to_owned(), Value::Object(old.iter().map(retired).collect()));
         sign_object(&mut object, server, key);
         Self {
             object,
             server_name: server.clone(),
             valid_until_ts,
             verify_keys: BTreeMap::from([(key.id().clone(), key.verify_key())]),
-            old_verify_keys: BTreeMap::new(),
+            old_verify_keys: old,
         }
     }
 
@@ -172,6 +186,15 @@ mod tests {
 
     fn key(seed: u8) -> SigningKey {
         SigningKey::from_seed(KeyId::ed25519("1").unwrap(), &[seed; 32])
+    }
+
+    #[test]
+    fn retired_keys_are_read_back() {
+        let old = OldVerifyKey { key: key(2).verify_key(), expired_ts: 1_000 };
+        let old = BTreeMap::from([(KeyId::ed25519("0").unwrap(), old)]);
+        let published = ServerKeys::publish_with_old(&server(), &key(1), old.clone(), 5_000);
+        let read = ServerKeys::parse(Value::Object(published.as_object().clone())).unwrap();
+        assert_eq!((published.old_verify_keys(), read.old_verify_keys()), (&old, &old));
     }
 
     #[test]

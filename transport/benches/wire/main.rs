@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::Method;
 use mimi_linearized::id::{KeyId, RoomId, ServerName, UserId};
 use mimi_linearized::json::Object;
-use mimi_linearized::signing::VerifyKey;
+use mimi_linearized::signing::{SigningKey, VerifyKey};
 use mimi_transport::api::send;
 use mimi_transport::client::{CallLimits, FederationClient, RawRequest};
 use mimi_transport::rooms::NewRoom;
@@ -137,7 +137,7 @@ impl Hub {
         let key_id = KeyId::parse(participant.ready["key_id"].as_str().unwrap()).unwrap();
         let other = ServerName::parse(&participant.name).unwrap();
         node.keys.trust(&other, &key_id, key, i64::MAX);
-        let client = world.client(&node.name, node.key.clone());
+        let client = world.client(&node.name, SigningKey::clone(&node.key()));
         let room = NewRoom {
             creator: UserId::new("alice", &node.name).unwrap(),
             room_version: None,

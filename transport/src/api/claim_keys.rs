@@ -11,6 +11,7 @@ use mimi_linearized::json::Object;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 
 use super::openapi::Endpoint;
 use super::{Answer, Authenticated, Paths, failed};
@@ -55,7 +56,7 @@ pub async fn handle(State(node): State<Node>, request: Authenticated) -> Result<
         return Err(ApiError::bad_json("`one_time_keys` maps users to devices to algorithms"));
     }
     // A key package that was taken is gone: finish even if the caller hangs up.
-    let claimed = tokio::spawn(async move { node.claim_local(&wanted).await }).await;
+    let claimed = tokio::spawn(async move { node.claim_local(&wanted).await }.in_current_span()).await;
     let claimed = claimed.map_err(|_| ApiError::unknown("the claim could not be processed"))??;
     Ok(Answer(json!({"one_time_keys": claimed})))
 }

@@ -40,6 +40,7 @@ impl FromRequest<Node> for Authenticated {
         keep_out(node, &parts).inspect_err(|_| node.gate.unproved(&parts))?;
         let proved = prove(node, &parts, body).await;
         let (origin, body) = proved.inspect_err(|_| node.gate.unproved(&parts))?;
+        tracing::Span::current().record("origin", tracing::field::display(&origin));
         node.gate.take(&parts, &origin)?;
         node.heard_from(&origin);
         Ok(Self { origin, body })

@@ -66,7 +66,7 @@ pub(super) async fn answer(
     asker: Asker,
     wanted: BTreeMap<ServerName, KeyCriteria>,
 ) -> RawAnswer {
-    let notary = Notary { name: &node.name, key: &node.key, keys: node.keys.on_behalf_of(asker) };
+    let notary = Notary { name: &node.name, own: &node.own_keys, keys: node.keys.on_behalf_of(asker) };
     let objects: Vec<Arc<[u8]>> = notary.answer(wanted).await;
     RawAnswer::of_members(&[("server_keys", Member::Events(&objects))])
 }

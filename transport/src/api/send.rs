@@ -107,7 +107,10 @@ async fn process(
         };
         match node.receive(object, &from).await? {
             Received::Accepted => {}
-            Received::Dropped(why) => tracing::info!(%origin, index, why, "dropped an event"),
+            Received::Dropped(why) => {
+                node.metrics.dropped();
+                tracing::info!(%origin, index, why, "dropped an event");
+            }
             Received::Rejected(id, refusal) => {
                 tracing::info!(%origin, event = %id, %refusal, "rejected an event");
                 failed_pdus.insert(id.to_string(), FailedPdu { error: refusal.to_string() });

@@ -13,7 +13,6 @@ use serde_json::Value;
 use super::openapi::Endpoint;
 use super::shapes::Signatures;
 use super::{Answer, Paths};
-use crate::keys;
 use crate::node::Node;
 
 /// A server's keys.
@@ -54,7 +53,7 @@ pub struct RetiredKey {
 
 /// Answers with the keys, signed anew. No authentication, no rate limit.
 pub async fn handle(State(node): State<Node>) -> Answer {
-    let keys = keys::publish(&node.name, &node.key);
+    let keys = node.own_keys.publish(&node.name);
     Answer(Value::Object(keys.as_object().clone()))
 }
 

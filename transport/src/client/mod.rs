@@ -63,7 +63,7 @@ mod retry_after;
 mod watch;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -164,7 +164,18 @@ pub struct FederationClient {
 /// In whose name requests are sent.
 struct Speaker {
     name: ServerName,
-    keys: Vec<SigningKey>,
+    keys: RwLock<Arc<[SigningKey]>>,
+}
+
+impl Speaker {
+    fn new(name: ServerName, keys: impl IntoIterator<Item = SigningKey>) -> Arc<Self> {
+        Arc::new(Self { name, keys: RwLock::new(keys.into_iter().collect()) })
+    }
+
+    fn keys(&self) -> Arc<[SigningKey]> {
+        // Keys are replaced as a whole.
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// What is the same whoever speaks.
@@ -202,7 +213,7 @@ impl FederationClient {
         carrier: Arc<dyn Carrier>,
         limits: ClientLimits,
     ) -> Self {
-        let speaker = Arc::new(Speaker { name, keys: keys.into_iter().collect() });
+        let speaker = Speaker::new(name, keys);
         let shared = Arc::new(Shared { carrier, unstable: Mutex::default() });
         Self { speaker, shared, limits: limits.call, retry: Retry::default(), watch: None }
     }
@@ -210,7 +221,13 @@ impl FederationClient {
     /// A client for another server, over the same connections.
     #[must_use]
     pub fn speaking_as(&self, name: ServerName, keys: impl IntoIterator<Item = SigningKey>) -> Self {
-        Self { speaker: Arc::new(Speaker { name, keys: keys.into_iter().collect() }), ..self.clone() }
+        Self { speaker: Speaker::new(name, keys), ..self.clone() }
+    }
+
+    /// Signs with these keys from now on, also what is sent through clones of this client that speak for the same server.
+    pub fn sign_with(&self, keys: impl IntoIterator<Item = SigningKey>) {
+        let keys = keys.into_iter().collect();
+        *self.speaker.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
     /// The same client, whose requests somebody sees.
@@ -241,7 +258,8 @@ impl FederationClient {
     /// byte for byte.
     ///
     /// A request that fails on a connection that was there before, with no answer begun, is sent once more on a new
-    /// one. A request without a body that is answered 401 is sent once more, signed without `content` (reading R17).
+    /// one. A request that is answered 401 after the client got other keys is sent once more with these. A request without a
+    /// body that is answered 401 is sent once more, signed without `content` (reading R17).
     ///
     /// # Errors
     /// [`ClientError`] if there is no answer. An answer that is an error is not one here; see [`Response::json_ok`].
@@ -391,9 +409,9 @@ impl FederationClient {
     ) -> Result<Response, ClientError> {
         let target = target_of(path_and_query)?;
         let own = &self.speaker.name;
-        let message = |sign: &dyn Fn(&SigningKey) -> HeaderValue| {
+        let message = |keys: &[SigningKey], sign: &dyn Fn(&SigningKey) -> HeaderValue| {
             let mut headers = HeaderMap::new();
-            for key in &self.speaker.keys {
+            for key in keys {
                 headers.append(AUTHORIZATION, sign(key));
             }
             if body.signed().is_some() {
@@ -402,12 +420,20 @@ impl FederationClient {
             Message { method: method.clone(), target: target.clone(), headers, body: body.bytes.clone() }
         };
         let uri = target.as_str();
-        let first = message(&|key| sign_request(method.as_str(), uri, own, destination, body.signed(), key));
-        let response = self.exchange(destination, first, limits).await?;
+        let sign =
+            |key: &SigningKey| sign_request(method.as_str(), uri, own, destination, body.signed(), key);
+        let mut keys = self.speaker.keys();
+        let mut response = self.exchange(destination, message(&keys, &sign), limits).await?;
+        if response.status == StatusCode::UNAUTHORIZED && !Arc::ptr_eq(&keys, &self.speaker.keys()) {
+            // The keys were replaced while the request was on its way.
+            keys = self.speaker.keys();
+            response = self.exchange(destination, message(&keys, &sign), limits).await?;
+        }
         if response.status != StatusCode::UNAUTHORIZED || body.signed().is_some() {
             return Ok(response);
         }
-        let bare = message(&|key| sign_request_without_content(method.as_str(), uri, own, destination, key));
+        let bare =
+            message(&keys, &|key| sign_request_without_content(method.as_str(), uri, own, destination, key));
         self.exchange(destination, bare, limits).await
     }
 

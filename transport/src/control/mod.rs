@@ -3,27 +3,32 @@
 //! It is described in `conformance/control-api.yaml`, so that other servers can offer it too. It has no authentication
 //! and belongs on a loopback address.
 
+mod administration;
 mod apart;
 mod devices;
 mod ephemeral;
 mod events;
 mod invites;
 mod membership;
+mod probes;
 mod rooms;
 mod users;
 
 use std::future::Future;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 use mimi_linearized::id::UserId;
 use mimi_linearized::json::Object;
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 
 use crate::api::Answer;
 use crate::error::ApiError;
 use crate::node::Node;
 use crate::rooms::Sent;
+use crate::telemetry::{Side, observe};
 
 /// All endpoints of the control API.
 pub fn router(node: Node) -> Router {
@@ -47,15 +52,19 @@ pub fn router(node: Node) -> Router {
         .route("/rooms/{room}/typing", post(ephemeral::typing))
         .route("/rooms/{room}/receipt", post(ephemeral::receipt))
         .route("/users/{user}/presence", post(ephemeral::presence));
+    let administration = Router::new().route("/rotate-key", post(administration::rotate_key));
     let invites = Router::new().route("/users/{user}/permissions", get(invites::show).put(invites::set));
     let api = api
+        .nest("/unstable/org.mimi-interop.administration", administration)
         .nest("/unstable/org.mimi-interop.large-rooms", large_rooms)
         .nest("/unstable/org.mimi-interop.ephemeral", ephemeral)
         .nest("/unstable/org.mimi-interop.invites", invites);
     Router::new()
         .nest("/control/v1", api)
+        .merge(probes::router())
         .fallback(|| async { ApiError::unrecognized() })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
+        .layer(from_fn_with_state((node.clone(), Side::Control), observe))
         .with_state(node)
 }
 
@@ -63,7 +72,9 @@ pub fn router(node: Node) -> Router {
 async fn finish<T: Send + 'static>(
     work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
 ) -> Result<T, ApiError> {
-    tokio::spawn(work).await.unwrap_or_else(|_| Err(ApiError::unknown("the request could not be processed")))
+    tokio::spawn(work.in_current_span())
+        .await
+        .unwrap_or_else(|_| Err(ApiError::unknown("the request could not be processed")))
 }
 
 /// A user of this server by localpart, or any user by id.

@@ -18,6 +18,7 @@ use self::backoff::Backoff;
 use crate::node::Node;
 use crate::rooms::RoomError;
 use crate::store::{Flight, StoreError};
+use crate::telemetry::Turn;
 
 /// How long a queue waits after its own store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -127,10 +128,12 @@ async fn deliver_all(node: &Node, destination: &ServerName, queue: &Queue) {
                 node.policy.until_allowed(destination).await;
                 continue;
             }
+            node.metrics.transaction(Turn::Failed);
             let pause = backoff.next(retry_after(&error));
             tracing::info!(%destination, txn = flight.txn_id, %error, ?pause, "a transaction did not arrive");
             backoff::wait(pause, &queue.alive).await;
         }
+        node.metrics.transaction(Turn::Delivered);
         backoff = Backoff::default();
         if let Some(range) = flight.ranges.last() {
             turn = Some(range.room_id.clone());

@@ -13,6 +13,7 @@
 //! | `store.rs`, `kept.rs` | what outlasts a run |
 //! | `perspective.rs` | asking notaries |
 //! | `notary.rs` | being one |
+//! | `own.rs` | this server's own keys, and replacing them |
 //!
 //! A key is decoded when it is fetched, or read from the store, and never again: a request is checked with the point of
 //! the curve that is in memory.
@@ -24,6 +25,7 @@ mod fetched;
 mod kept;
 mod limits;
 mod notary;
+mod own;
 mod perspective;
 mod response;
 mod source;
@@ -40,6 +42,7 @@ use mimi_linearized::signing::{ServerKeys, VerifyKey};
 use tokio::sync::{OwnedMutexGuard, Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use self::asker::Budgets;
 use self::cache::{Need, ServerState};
@@ -51,7 +54,8 @@ pub use error::KeyFetchError;
 pub use fetched::FetchedKeys;
 pub use kept::KeptKeys;
 pub use limits::KeyLimits;
-pub use notary::{Notary, publish};
+pub use notary::Notary;
+pub use own::{OwnKeys, OwnKeysError, Rotation};
 pub use response::{KeyCriteria, KeyResponse};
 pub use source::KeySource;
 pub use store::{KeyStore, NoKeyStore, StoredKeys};
@@ -227,7 +231,7 @@ impl RemoteKeys {
         let turn = Arc::clone(&entry.asking).lock_owned().await;
         // A task of its own, so that a caller who goes away neither ends the fetch nor evades its bounds.
         let asking = self.clone().ask(server.clone(), Arc::clone(&entry), need.clone(), turn);
-        let refused = tokio::spawn(asking).await.ok().and_then(Result::err);
+        let refused = tokio::spawn(asking.in_current_span()).await.ok().and_then(Result::err);
         let failure = {
             let state = entry.state();
             state.lacks(&need, clock.now_ms()).then(|| refused.or_else(|| state.failure())).flatten()

@@ -4,28 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mimi_linearized::id::ServerName;
-use mimi_linearized::signing::{ServerKeys, SigningKey};
 use tokio::task::JoinSet;
 
-use super::{KeyCriteria, KeyResponse, RemoteKeys};
+use super::{KeyCriteria, KeyResponse, OwnKeys, RemoteKeys};
 use crate::clock;
-
-/// How long our own keys are said to be valid: about 12 hours (LM-04 §12.4.1.1).
-const VALID_FOR_MS: i64 = 12 * 60 * 60 * 1_000;
-
-/// The keys of this server, signed now (LM-04 §12.4.1.2).
-#[must_use]
-pub fn publish(name: &ServerName, key: &SigningKey) -> ServerKeys {
-    ServerKeys::publish(name, key, clock::now_ms().saturating_add(VALID_FOR_MS))
-}
 
 /// This server as a notary.
 #[derive(Debug)]
 pub struct Notary<'n> {
     /// Its name.
     pub name: &'n ServerName,
-    /// The key it signs with.
-    pub key: &'n SigningKey,
+    /// Its keys.
+    pub own: &'n OwnKeys,
     /// What it knows of others, on behalf of whoever asks.
     pub keys: RemoteKeys,
 }
@@ -35,12 +25,13 @@ impl Notary<'_> {
     /// not known, or have aged, are asked at the same time; who does not answer is served from what is there.
     pub async fn answer(&self, wanted: BTreeMap<ServerName, KeyCriteria>) -> Vec<Arc<[u8]>> {
         let mut asking = JoinSet::new();
+        let key = self.own.current();
         let mut found: BTreeMap<ServerName, Vec<Arc<[u8]>>> = BTreeMap::new();
         for (server, criteria) in wanted {
             if server == *self.name {
-                let own = KeyResponse::new(publish(self.name, self.key), clock::now_ms(), 0);
+                let own = KeyResponse::new(self.own.publish(self.name), clock::now_ms(), 0);
                 if criteria.admits(&own) {
-                    found.insert(server, vec![own.notarised(self.name, self.key)]);
+                    found.insert(server, vec![own.notarised(self.name, &key)]);
                 }
                 continue;
             }
@@ -53,7 +44,7 @@ impl Notary<'_> {
         while let Some(asked) = asking.join_next().await {
             // A task that panicked leaves its server out, like one that is gone.
             let Ok((server, responses)) = asked else { continue };
-            let signed = responses.iter().map(|response| response.notarised(self.name, self.key));
+            let signed = responses.iter().map(|response| response.notarised(self.name, &key));
             found.insert(server, signed.collect());
         }
         found.into_values().flatten().collect()

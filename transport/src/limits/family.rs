@@ -44,7 +44,7 @@ impl Family {
     }
 
     /// The family of an endpoint: its method, and its path as the router has it.
-    pub(super) fn of(method: &Method, route: &str) -> Self {
+    pub(crate) fn of(method: &Method, route: &str) -> Self {
         let has = |name: &str| route.split('/').any(|segment| segment == name);
         if route.starts_with("/_matrix/key/") {
             Self::Keys

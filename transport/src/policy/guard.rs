@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mimi_linearized::id::ServerName;
 
 use super::{FederationPolicy, Outsider};
-use crate::client::{CallLimits, Carrier, ClientError, FederationClient, Message, Response};
+use crate::client::{CallLimits, Carrier, ClientError, Message, Response};
 use crate::keys::KeySource;
 
 impl From<Outsider> for ClientError {
@@ -41,16 +41,16 @@ impl Carrier for Guard {
 }
 
 /// Where keys come from, inside. A notary inside is not asked about somebody outside either: it would do the asking.
-pub(crate) struct GuardedKeys {
+pub(crate) struct GuardedKeys<S> {
     pub(crate) policy: FederationPolicy,
-    pub(crate) client: FederationClient,
+    pub(crate) source: S,
 }
 
 #[async_trait]
-impl KeySource for GuardedKeys {
+impl<S: KeySource> KeySource for GuardedKeys<S> {
     async fn fetch(&self, server: &ServerName) -> Result<Bytes, ClientError> {
         self.policy.check(server)?;
-        self.client.fetch(server).await
+        self.source.fetch(server).await
     }
 
     async fn query(
@@ -60,6 +60,6 @@ impl KeySource for GuardedKeys {
         minimum_valid_until: i64,
     ) -> Result<Bytes, ClientError> {
         self.policy.check(server)?;
-        self.client.query(notary, server, minimum_valid_until).await
+        self.source.query(notary, server, minimum_valid_until).await
     }
 }

@@ -78,7 +78,7 @@ impl Node {
         let create = draft(room_id, &new.creator, kind::CREATE, "", content);
         let (authorised, version) =
             Hub::authorise_create(Proposal::of_own(create, version)?, &self.versions)?;
-        let sealed = authorised.seal(&self.name, &self.key, &version, 0)?;
+        let sealed = authorised.seal(&self.name, &self.key(), &version, 0)?;
         let record = super::hub::record_of(
             &version,
             sealed.event(),

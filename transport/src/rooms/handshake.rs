@@ -177,7 +177,7 @@ impl Node {
             .versions
             .get(&template.room_version)
             .ok_or_else(|| RoomError::IncompatibleVersion(template.room_version.clone()))?;
-        let lpdu = complete(draft, &template)?.into_lpdu(&hub, &self.key, version)?;
+        let lpdu = complete(draft, &template)?.into_lpdu(&hub, &self.key(), version)?;
         let sent = match kind {
             HandshakeKind::Join => self.join_through(&hub, &room_id, &lpdu, version, &mut role).await?,
             HandshakeKind::Leave => {

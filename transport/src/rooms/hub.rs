@@ -41,6 +41,19 @@ impl Node {
         proposal: Proposal,
         from: &Provenance,
     ) -> Result<Accepted, RoomError> {
+        let accepted = self.accept_uncounted(cell, proposal, from).await;
+        if let Err(RoomError::Refused(refusal)) = &accepted {
+            self.metrics.refused(refusal);
+        }
+        accepted
+    }
+
+    async fn accept_uncounted(
+        &self,
+        cell: &Cell,
+        proposal: Proposal,
+        from: &Provenance,
+    ) -> Result<Accepted, RoomError> {
         let unknown = match self.accept_once(cell, proposal.clone(), from, None).await? {
             Attempt::Done(accepted) => return Ok(accepted),
             Attempt::AskFirst(unknown) => unknown,
@@ -87,7 +100,7 @@ impl Node {
         {
             return Ok(Attempt::AskFirst(devices));
         }
-        let sealed = authorised.seal(&self.name, &self.key, &version, 0)?;
+        let sealed = authorised.seal(&self.name, &self.key(), &version, 0)?;
         Ok(Attempt::Done(Accepted::Now(self.append(hub, sealed, from).await?)))
     }
 

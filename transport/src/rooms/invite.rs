@@ -53,7 +53,7 @@ impl Node {
             let Some(room) = role.as_ref().map(Role::room) else { return Err(RoomError::OutOfStep) };
             room.stripped_state()
         };
-        let lpdu = draft.into_lpdu(&facts.hub, &self.key, &facts.version)?;
+        let lpdu = draft.into_lpdu(&facts.hub, &self.key(), &facts.version)?;
         let request = json!({
             "event": serde_json::from_slice::<Value>(&lpdu.bytes).unwrap_or_default(),
             "invite_room_state": state,
@@ -124,7 +124,7 @@ impl Node {
                 self.check_invite(proposal.event()).await?;
                 let version = Arc::clone(hub.room().version());
                 let sealed =
-                    hub.authorise(proposal)?.seal(&self.name, &self.key, &version, INVITE_RESERVE)?;
+                    hub.authorise(proposal)?.seal(&self.name, &self.key(), &version, INVITE_RESERVE)?;
                 let state = hub.room().stripped_state();
                 drop(role);
                 self.ask_target(sealed, &target.server(), &state, &version).await?
@@ -240,11 +240,12 @@ impl Node {
     /// An event with this server's signature over it added (LM-04 §6.1).
     fn countersign(&self, event: &Event, version: &RoomVersion) -> Object {
         let mut object = event.as_object().clone();
-        let signature = self.key.sign(&hash::signing_bytes(&object, &version.redaction)).to_base64();
+        let key = self.key();
+        let signature = key.sign(&hash::signing_bytes(&object, &version.redaction)).to_base64();
         if let Some(Value::Object(signatures)) = object.get_mut("signatures") {
             let own = signatures.entry(self.name.to_string()).or_insert_with(|| json!({}));
             if let Value::Object(own) = own {
-                own.insert(self.key.id().to_string(), Value::String(signature));
+                own.insert(key.id().to_string(), Value::String(signature));
             }
         }
         object

@@ -131,6 +131,20 @@ impl Registry {
         Arc::clone(cell)
     }
 
+    /// How many rooms are in memory, and how many of them have an MLS group there. A room that is being worked on counts
+    /// as one without.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let cells: Vec<Arc<Cell>> =
+            self.cells.lock().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
+        let has_group = |cell: &&Arc<Cell>| {
+            let role = cell.role.try_lock();
+            role.is_ok_and(|role| {
+                role.as_ref().is_some_and(|role| role.room().encryption().tracker().is_some())
+            })
+        };
+        (cells.len(), cells.iter().filter(has_group).count())
+    }
+
     /// Forgets a cell that nobody else holds and that turned out to be of no known room.
     fn forget_empty(&self, id: &RoomId) {
         let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);

@@ -115,6 +115,7 @@ impl Node {
         match settle(&mut role, result)? {
             None => Ok(Received::Accepted),
             Some(refusal) => {
+                self.metrics.refused(&refusal);
                 if refusal.rule == RoomRule::UnknownPredecessor.into() {
                     self.catch_up(&cell.id, id.clone(), BTreeSet::new());
                 }

@@ -120,7 +120,7 @@ impl Node {
                 let (hub, version) = (room.hub().clone(), Arc::clone(room.version()));
                 drop(role);
                 let (room_id, sender) = (draft.room_id.clone(), draft.sender.clone());
-                let lpdu = draft.into_lpdu(&hub, &self.key, &version)?;
+                let lpdu = draft.into_lpdu(&hub, &self.key(), &version)?;
                 let outgoing =
                     Outgoing::Lpdu { room_id, sender, lpdu_id: lpdu.id.clone(), bytes: lpdu.bytes };
                 self.store.enqueue(&hub, outgoing).await?;
@@ -133,6 +133,7 @@ impl Node {
 
     /// What else an event that was just appended means to this server.
     pub(super) async fn applied(&self, room: &Room, event: &RoomEvent) {
+        self.metrics.accepted();
         self.keep_invites(room, event).await;
         self.news.tell();
     }

@@ -2,14 +2,16 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use mimi_linearized::id::ServerName;
 use rustls::pki_types::ServerName as TlsName;
 use rustls::server::ParsedCertificate;
 
-use super::{ServerConfig, StartError, read_signing_key};
+use super::{KEY_FILE, ServerConfig, StartError};
 use crate::clock;
+use crate::keys::OwnKeys;
 use crate::policy::FederationPolicy;
 use crate::tls::{Roots, ServerCertificate, TlsError, load_chain};
 
@@ -60,7 +62,7 @@ impl ServerConfig {
             problems.extend(FederationPolicy::examine(policy, &self.data_dir).err().map(StartError::from));
         }
         problems.extend(check_folder(&self.data_dir).err());
-        problems.extend(read_signing_key(&self.data_dir.join("signing.key")).err());
+        problems.extend(OwnKeys::read(&self.data_dir.join(KEY_FILE)).err().map(StartError::from));
         problems
     }
 }
@@ -68,20 +70,28 @@ impl ServerConfig {
 fn check_certificate(certificate: &ServerCertificate, name: &ServerName) -> Result<(), StartError> {
     certificate.server_config()?;
     let path = certificate.certificate.clone();
-    let chain = load_chain(&path)?;
-    let own = chain.first().ok_or_else(|| TlsError::NoCertificate { path: path.clone() })?;
     let form = || CertificateProblem::Form { path: path.clone() };
-    let (_, x509) = x509_parser::parse_x509_certificate(own).map_err(|_| form())?;
-    let now = clock::now_ms().div_euclid(1_000);
-    let validity = x509.validity();
-    if now < validity.not_before.timestamp() || now > validity.not_after.timestamp() {
+    if !validity(certificate)?.contains(&clock::now_ms()) {
         return Err(CertificateProblem::Time { path }.into());
     }
     let host = name.host().to_owned();
+    let chain = load_chain(&path)?;
+    let own = chain.first().ok_or_else(form)?;
     let parsed = ParsedCertificate::try_from(own).map_err(TlsError::Config)?;
     let expected = TlsName::try_from(host.as_str()).map_err(|_| form())?;
     rustls::client::verify_server_name(&parsed, &expected)
         .map_err(|error| CertificateProblem::Name { path, host, error }.into())
+}
+
+/// When a certificate is valid, in milliseconds since the Unix epoch. Blocks.
+pub(super) fn validity(certificate: &ServerCertificate) -> Result<RangeInclusive<i64>, StartError> {
+    let path = &certificate.certificate;
+    let chain = load_chain(path)?;
+    let form = || CertificateProblem::Form { path: path.clone() };
+    let own = chain.first().ok_or_else(form)?;
+    let (_, x509) = x509_parser::parse_x509_certificate(own).map_err(|_| form())?;
+    let ms = |time: x509_parser::time::ASN1Time| time.timestamp().saturating_mul(1_000);
+    Ok(ms(x509.validity().not_before)..=ms(x509.validity().not_after))
 }
 
 /// Whether a folder can be written in, or made.

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgMatches, Args, ValueEnum};
 use mimi_linearized::id::{IdError, ServerName};
@@ -24,9 +25,11 @@ is one; of those with NAME=, each name by itself. In variables they are separate
 
 When the server is ready it prints one line of JSON on standard output:
   {\"server_name\":…,\"federation\":\"IP:PORT\",\"control\":\"IP:PORT\" or null,\"ca\":\"PATH of a PEM file\"}
-It ends on SIGTERM or SIGINT. It logs to standard error.
+On SIGTERM or SIGINT it takes nothing new, sends what waits for other servers, for --drain-timeout at most, and ends. A
+second signal ends it at once; nothing that it acknowledged is lost. It logs to standard error. Beside the control API there
+are /health, /ready and /metrics (docs/administration.md).
 
-Exit codes: 0 it was told to end; 1 it could not end properly; 2 the configuration is wrong, or it could not start.
+Exit codes: 0 it was told to end; 1 it could not end properly, or was told twice; 2 the configuration is wrong, or it could not start.
 
 Example:
   mimi serve --server-name localhost:8448 --listen 127.0.0.1:8448 --control 127.0.0.1:8449 --data-dir ./data")]
@@ -79,6 +82,9 @@ pub(super) struct Settings {
     limit: Vec<LimitSetting>,
     #[command(flatten)]
     services: Services,
+    /// How long to go on sending what waits for other servers once the server was told to end, such as 10s or 500ms
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    drain_timeout: Duration,
     /// What is logged: error, warn, info, debug, trace or off, or such for parts of the program, as
     /// info,mimi_transport::keys=debug
     #[arg(long, value_name = "FILTER", default_value = "info", value_parser = filter)]
@@ -148,6 +154,21 @@ fn delegate(text: &str) -> Result<ServerName, DelegateError> {
     if name.is_contactable() { Ok(name) } else { Err(DelegateError::NotContactable(name)) }
 }
 
+/// Why a text is no time.
+#[derive(Debug, thiserror::Error)]
+#[error("a time is a number of seconds, or ends in `s` or `ms`")]
+struct TimeError;
+
+fn time(text: &str) -> Result<Duration, TimeError> {
+    let (digits, unit_ms) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(digits), _) => (digits, 1),
+        (_, Some(digits)) => (digits, 1_000),
+        _ => (text, 1_000),
+    };
+    let count: u32 = digits.parse().map_err(|_| TimeError)?;
+    Ok(Duration::from_millis(u64::from(count).saturating_mul(unit_ms)))
+}
+
 fn filter(text: &str) -> Result<String, tracing_subscriber::filter::ParseError> {
     EnvFilter::try_new(text).map(|_| text.to_owned())
 }
@@ -171,6 +192,7 @@ pub(super) struct Start {
     pub(super) server: ServerConfig,
     pub(super) listen: SocketAddr,
     pub(super) control: Option<SocketAddr>,
+    pub(super) drain_timeout: Duration,
     pub(super) log: Log,
 }
 
@@ -218,6 +240,6 @@ impl Settings {
         };
         self.services.apply(&mut server);
         let log = Log { filter: self.log, format: self.log_format };
-        Ok(Start { server, listen, control: self.control, log })
+        Ok(Start { server, listen, control: self.control, drain_timeout: self.drain_timeout, log })
     }
 }

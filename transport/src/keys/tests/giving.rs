@@ -12,7 +12,7 @@ fn own() -> ServerName {
 }
 
 async fn ask(keys: &RemoteKeys, server: &ServerName, criteria: KeyCriteria) -> Vec<Object> {
-    let notary = Notary { name: &own(), key: &key(9), keys: keys.clone() };
+    let notary = Notary { name: &own(), own: &key(9).into(), keys: keys.clone() };
     let objects = notary.answer([(server.clone(), criteria)].into()).await;
     objects.iter().map(|object| serde_json::from_slice(object).unwrap()).collect()
 }

@@ -3,7 +3,6 @@
 use mimi_linearized::signing::{ServerKeyRing, check_object};
 use mimi_transport::api::query_keys;
 use mimi_transport::client::CallLimits;
-use mimi_transport::keys;
 
 use super::*;
 
@@ -21,7 +20,7 @@ async fn a_notary_outlives_the_server_and_its_own_restart() {
     let target = query_keys::target(&server.name, None);
     let mut ring = ServerKeyRing::new();
     for place in [&notary, &server] {
-        ring.add(&keys::publish(&place.name, &place.node().key));
+        ring.add(&place.node().own_keys.publish(&place.name));
     }
     let (status, first) = get(&asker, &notary, &target).await;
     assert_eq!(status, 200);

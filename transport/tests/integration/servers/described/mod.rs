@@ -243,7 +243,7 @@ impl Place {
     /// A join of this server's key, of whomever.
     fn lpdu(&self, room: &RoomId, user: &UserId, hub: &ServerName) -> OutgoingLpdu {
         let draft = Draft::member(room.clone(), user, user, Membership::Join, clock::now_ms());
-        draft.into_lpdu(hub, &self.node().key, self.node().versions.default_version()).unwrap()
+        draft.into_lpdu(hub, &self.node().key(), self.node().versions.default_version()).unwrap()
     }
 
     async fn publish_with_key(&self, user: &str, id: &str) {

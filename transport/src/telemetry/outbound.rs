@@ -1,0 +1,88 @@
+//! Requests of this server: each has an id that the other server sees, a line in the log, and a place in the numbers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use mimi_linearized::id::ServerName;
+
+use super::Metrics;
+use super::request_id::{REQUEST_ID, RequestId};
+use crate::client::{CallLimits, Carrier, ClientError, Message, Response};
+use crate::keys::KeySource;
+
+/// Stands before what carries requests.
+pub(crate) struct Traced {
+    inner: Arc<dyn Carrier>,
+    metrics: Metrics,
+}
+
+impl Traced {
+    pub(crate) fn new(inner: Arc<dyn Carrier>, metrics: Metrics) -> Self {
+        Self { inner, metrics }
+    }
+}
+
+#[async_trait]
+impl Carrier for Traced {
+    async fn carry(
+        &self,
+        destination: &ServerName,
+        mut message: Message,
+        limits: CallLimits,
+    ) -> Result<Response, ClientError> {
+        let id = RequestId::new();
+        message.headers.insert(REQUEST_ID, id.to_header());
+        let (method, path) = (message.method.clone(), message.target.path().to_owned());
+        let began = Instant::now();
+        let outcome = self.inner.carry(destination, message, limits).await;
+        let took = began.elapsed();
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let status = outcome.as_ref().ok().map(|response| response.status.as_u16());
+        self.metrics.asked(status, took);
+        match &outcome {
+            Ok(_) => tracing::info!(request_id = %id, %destination, %method, path, status, ms, "asked"),
+            Err(error) => {
+                tracing::info!(request_id = %id, %destination, %method, path, %error, ms, "asked in vain");
+            }
+        }
+        outcome
+    }
+}
+
+/// Counts fetches of keys.
+pub(crate) struct CountedSource<S> {
+    inner: S,
+    metrics: Metrics,
+}
+
+impl<S> CountedSource<S> {
+    pub(crate) fn new(inner: S, metrics: Metrics) -> Self {
+        Self { inner, metrics }
+    }
+
+    fn count<T, E>(&self, outcome: &Result<T, E>, ok: &'static str, failed: &'static str) {
+        self.metrics.fetched_keys(if outcome.is_ok() { ok } else { failed });
+    }
+}
+
+#[async_trait]
+impl<S: KeySource> KeySource for CountedSource<S> {
+    async fn fetch(&self, server: &ServerName) -> Result<Bytes, ClientError> {
+        let outcome = self.inner.fetch(server).await;
+        self.count(&outcome, "fetched", "failed");
+        outcome
+    }
+
+    async fn query(
+        &self,
+        notary: &ServerName,
+        server: &ServerName,
+        minimum_valid_until: i64,
+    ) -> Result<Bytes, ClientError> {
+        let outcome = self.inner.query(notary, server, minimum_valid_until).await;
+        self.count(&outcome, "notary_answered", "notary_failed");
+        outcome
+    }
+}
