@@ -64,6 +64,8 @@ pub struct ServerConfig {
     pub notaries: Vec<ServerName>,
     /// The file that says which servers it has to do with ([`FederationPolicy`]); all, if there is none.
     pub policy: Option<PathBuf>,
+    /// Whether it looks for damage in all of the store's file before it starts.
+    pub check_store: bool,
 }
 
 impl ServerConfig {
@@ -83,6 +85,7 @@ impl ServerConfig {
             limits: Limits::default(),
             notaries: Vec::new(),
             policy: None,
+            check_store: true,
         }
     }
 }
@@ -329,7 +332,9 @@ impl Files {
         }
         let ca = std::path::absolute(&ca).unwrap_or(ca);
         let keys = OwnKeys::open(&folder.join(KEY_FILE))?;
-        let store = SqliteStore::open(&folder.join("store.sqlite3"))?;
+        let path = folder.join("store.sqlite3");
+        let store =
+            if config.check_store { SqliteStore::open_checked(&path) } else { SqliteStore::open(&path) }?;
         let federation_policy = match &config.policy {
             Some(path) => FederationPolicy::load(path, &config.server_name, &folder)?,
             None => FederationPolicy::open(),

@@ -70,6 +70,9 @@ pub(super) struct Settings {
     /// What to keep data in
     #[arg(long, value_name = "STORE", default_value = "embedded", value_parser = ["embedded"])]
     store: String,
+    /// Look for damage in all of the store's file before the server starts
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", action = clap::ArgAction::Set)]
+    check_store: bool,
     /// Where to offer the control API, which has no authentication: a loopback address
     #[arg(long, value_name = "IP:PORT")]
     control: Option<SocketAddr>,
@@ -236,6 +239,7 @@ impl Settings {
             delegate_to: self.delegate_to,
             limits,
             notaries: self.notary,
+            check_store: self.check_store,
             ..ServerConfig::new(server_name, data_dir)
         };
         self.services.apply(&mut server);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use mimi_linearized::id::IdError;
 use rusqlite::{Connection, Params, Row};
 
-use super::StoreError;
+use super::{StoreError, sealed};
 
 /// A value that is not what its column should hold.
 #[derive(Debug)]
@@ -52,12 +52,14 @@ pub(super) fn bytes<'r>(
     value.as_blob().map_err(|error| Undecodable::new(what, error))
 }
 
-pub(super) fn shared_bytes(
+/// A value that was [sealed](super::sealed) with what stands beside it.
+pub(super) fn sealed_bytes(
     row: &Row<'_>,
     column: usize,
     what: &'static str,
+    beside: &[&str],
 ) -> Result<Arc<[u8]>, Undecodable> {
-    bytes(row, column, what).map(Arc::from)
+    sealed::unseal(bytes(row, column, what)?, beside, what).map(Arc::from)
 }
 
 pub(super) fn integer(row: &Row<'_>, column: usize, what: &'static str) -> Result<i64, Undecodable> {

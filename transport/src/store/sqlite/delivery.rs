@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::super::{
     Cursor, DeliveryStore, Flight, FlightRange, InboxItem, Outgoing, OutgoingItem, StoreError,
 };
-use super::decode::{Undecodable, all, execute, first, id, integer, number, shared_bytes, text, to_limit};
+use super::decode::{Undecodable, all, execute, first, id, integer, number, sealed_bytes, text, to_limit};
+use super::sealed::seal;
 use super::{SqliteStore, broken, inbox};
 
 /// Cursors are compared with their rooms' lengths one by one; the queue, which can be long, is only looked at once for
@@ -91,7 +92,7 @@ fn enqueue(
     execute(
         connection,
         "INSERT INTO outgoing (destination, kind, room_id, sender, lpdu_id, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![destination.as_str(), kind, room_id, sender, lpdu_id, &**bytes],
+        params![destination.as_str(), kind, room_id, sender, lpdu_id, seal(bytes, &[])],
     )?;
     Ok(connection.last_insert_rowid())
 }
@@ -100,7 +101,7 @@ fn item(row: &Row<'_>, destination: &ServerName) -> Result<OutgoingItem, StoreEr
     let sequence = integer(row, 0, "place in a queue")
         .map_err(|fault| fault.at(format_args!("the queue to {destination}")))?;
     let decode = || {
-        let bytes = shared_bytes(row, 5, "item")?;
+        let bytes = sealed_bytes(row, 5, "item", &[])?;
         let outgoing = match integer(row, 1, "kind of item")? {
             LPDU => Outgoing::Lpdu {
                 room_id: id(row, 2, "room id")?,

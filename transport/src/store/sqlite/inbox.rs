@@ -6,7 +6,8 @@ use mimi_linearized::id::UserId;
 use rusqlite::{Connection, params};
 
 use super::super::{InboxItem, StoreError};
-use super::decode::{Undecodable, all, execute, number, shared_bytes, to_limit};
+use super::decode::{Undecodable, all, execute, number, sealed_bytes, to_limit};
+use super::sealed::seal;
 
 pub(super) const PUT: &str = "
     INSERT INTO inbox (user_id, place, bytes, once)
@@ -22,7 +23,7 @@ pub(super) type PlacedItem = (u64, Arc<[u8]>);
 /// Puts items into inboxes; those whose mark is there already are left out.
 pub(super) fn put(connection: &Connection, items: &[InboxItem]) -> Result<(), StoreError> {
     for InboxItem { user_id, bytes, once } in items {
-        execute(connection, PUT, params![user_id.as_str(), &**bytes, once.as_deref()])?;
+        execute(connection, PUT, params![user_id.as_str(), seal(bytes, &[]), once.as_deref()])?;
     }
     Ok(())
 }
@@ -44,7 +45,7 @@ pub(super) fn read(
                 return Err(Undecodable::new("inbox", format_args!("item {next} is missing")));
             }
             next = next.saturating_add(1);
-            Ok((place, shared_bytes(row, 1, "inbox item")?))
+            Ok((place, sealed_bytes(row, 1, "inbox item", &[])?))
         };
         decode().map_err(|fault| fault.at(format_args!("the inbox of {user_id}")))
     })

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use mimi_linearized::id::{EventId, RoomId};
+use mimi_linearized::id::{EventId, RoomId, ServerName};
 use mimi_linearized::room::{Effect, Place, Position};
 use rusqlite::{Connection, Row, params};
 
 use super::super::{AppendError, ExpectedHead, Location, NewRecord, Record, StoreError};
 use super::decode::{
-    Undecodable, all, execute, first, id, number, optional_id, optional_text, shared_bytes, to_integer,
+    Undecodable, all, execute, first, id, number, optional_id, optional_text, sealed_bytes, to_integer,
     to_limit,
 };
+use super::sealed::seal;
 
 /// Begins with the columns that [`record`] reads.
 macro_rules! select_record {
@@ -21,10 +22,9 @@ macro_rules! select_record {
 
 pub(super) const RECORDS: &str =
     select_record!("WHERE room = ?1 AND position >= ?2 ORDER BY position LIMIT ?3");
-pub(super) const TEXT_IN_LIST: &str =
-    "SELECT bytes FROM records WHERE room = ?1 AND event_id = ?2 AND position = ?3";
+pub(super) const TEXT_IN_LIST: &str = select_record!("WHERE room = ?1 AND event_id = ?2 AND position = ?3");
 pub(super) const TEXT_IN_SNAPSHOT: &str =
-    "SELECT bytes FROM snapshot_events WHERE room = ?1 AND event_id = ?2 LIMIT 1";
+    "SELECT event_id, bytes FROM snapshot_events WHERE room = ?1 AND event_id = ?2 LIMIT 1";
 pub(super) const RECORD_OF_LPDU: &str =
     select_record!("WHERE room = ?1 AND lpdu_id = ?2 ORDER BY position LIMIT 1");
 
@@ -73,17 +73,33 @@ pub(super) fn record(row: &Row<'_>, room_id: &RoomId) -> Result<Record, StoreErr
     let position =
         number(row, 0, "position").map_err(|fault| fault.at(format_args!("a record of {room_id}")))?;
     let decode = || {
-        Ok(Record {
-            position,
-            event_id: id(row, 1, "event id")?,
-            lpdu_id: optional_id(row, 2, "LPDU id")?,
-            effect: decode_effect(row, 3)?,
-            bytes: shared_bytes(row, 4, "event")?,
-            origin: optional_id(row, 5, "origin")?,
-            txn_id: optional_text(row, 6, "transaction id")?.map(ToOwned::to_owned),
-        })
+        let event_id: EventId = id(row, 1, "event id")?;
+        let lpdu_id: Option<EventId> = optional_id(row, 2, "LPDU id")?;
+        let effect = decode_effect(row, 3)?;
+        let origin: Option<ServerName> = optional_id(row, 5, "origin")?;
+        let txn_id = optional_text(row, 6, "transaction id")?.map(ToOwned::to_owned);
+        let beside = beside(&event_id, lpdu_id.as_ref(), effect, origin.as_ref(), txn_id.as_deref());
+        let bytes = sealed_bytes(row, 4, "event", &beside)?;
+        Ok(Record { position, event_id, lpdu_id, effect, bytes, origin, txn_id })
     };
     decode().map_err(|fault: Undecodable| fault.at(format_args!("record {position} of {room_id}")))
+}
+
+/// What an event is sealed with.
+fn beside<'r>(
+    event_id: &'r EventId,
+    lpdu_id: Option<&'r EventId>,
+    effect: Effect,
+    origin: Option<&'r ServerName>,
+    txn_id: Option<&'r str>,
+) -> [&'r str; 5] {
+    let effect = match effect {
+        Effect::Applied => "applied",
+        Effect::SoftFailed => "soft-failed",
+        Effect::Rejected => "rejected",
+    };
+    let lpdu_id = lpdu_id.map_or("", EventId::as_str);
+    [event_id.as_str(), lpdu_id, effect, origin.map_or("", ServerName::as_str), txn_id.unwrap_or_default()]
 }
 
 /// The last event of a list.
@@ -120,6 +136,8 @@ pub(super) fn append(
         return Err(AppendError::HeadMoved);
     }
     let position = to_integer(room.length, "position")?;
+    let NewRecord { event_id, lpdu_id, effect, origin, txn_id, .. } = record;
+    let beside = beside(event_id, lpdu_id.as_ref(), *effect, origin.as_ref(), txn_id.as_deref());
     let inserted = execute(
         connection,
         "INSERT INTO records (room, position, event_id, lpdu_id, effect, bytes, origin, txn_id)
@@ -130,7 +148,7 @@ pub(super) fn append(
             record.event_id.as_str(),
             record.lpdu_id.as_ref().map(EventId::as_str),
             encode_effect(record.effect),
-            &*record.bytes,
+            seal(&record.bytes, &beside),
             record.origin.as_ref().map(AsRef::<str>::as_ref),
             record.txn_id.as_deref(),
         ],
@@ -183,6 +201,10 @@ pub(super) fn records(
     if records.len() < limit && next < room.length {
         return Err(missing(next, room_id));
     }
+    if next > room.length {
+        let what = format_args!("it goes on after its {} records", room.length);
+        return Err(Undecodable::new("list", what).at(format_args!("room {room_id}")));
+    }
     Ok(records)
 }
 
@@ -197,14 +219,19 @@ pub(super) fn read_back(
     let at = |fault: Undecodable, id: &EventId| fault.at(format_args!("event {id} of {room_id}"));
     let room = room(connection, room_id)?.map_or(-1, |room| room.number);
     let read = |(id, place): &(EventId, Place)| {
-        let decode =
-            |row: &Row<'_>| shared_bytes(row, 0, "event").map_err(|fault: Undecodable| at(fault, id));
         let found = match place {
             Place::List(position) => {
                 let position = to_integer(*position, "position")?;
-                first(connection, TEXT_IN_LIST, params![room, id.as_str(), position], decode)?
+                let text = |row: &Row<'_>| record(row, room_id).map(|record| record.bytes);
+                first(connection, TEXT_IN_LIST, params![room, id.as_str(), position], text)?
             }
-            Place::Snapshot => first(connection, TEXT_IN_SNAPSHOT, params![room, id.as_str()], decode)?,
+            Place::Snapshot => {
+                let text = |row: &Row<'_>| {
+                    let text = sealed_bytes(row, 1, "event", &[id.as_str()]);
+                    text.map_err(|fault: Undecodable| at(fault, id))
+                };
+                first(connection, TEXT_IN_SNAPSHOT, params![room, id.as_str()], text)?
+            }
         };
         found.ok_or_else(|| at(Undecodable::new("event", format_args!("it is missing")), id))
     };

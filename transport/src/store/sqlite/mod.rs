@@ -18,6 +18,7 @@ mod keys;
 mod list;
 mod readers;
 mod rooms;
+mod sealed;
 mod snapshot;
 mod transactions;
 mod users;
@@ -61,10 +62,27 @@ impl SqliteStore {
     /// - [`StoreError::Malformed`] if it is no database of this program.
     /// - [`StoreError::Database`] if SQLite or the file system refuses.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_unless(path, |_| Ok(()))
+    }
+
+    /// As [`SqliteStore::open`], and looks for damage first: all of the file is read, every row and every index. That
+    /// takes about a second for each gigabyte that is in memory, and what a disk takes for what is not.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`]; [`StoreError::Malformed`] also if something is damaged.
+    pub fn open_checked(path: &Path) -> Result<Self, StoreError> {
+        Self::open_unless(path, check_file)
+    }
+
+    fn open_unless(
+        path: &Path,
+        damaged: impl FnOnce(&Connection) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
         let file = DatabaseFile::lock(path)?;
         let mut connection = file.connect()?;
         set_up(&connection)?;
         format::check(&connection)?;
+        damaged(&connection)?;
         make_durable(&connection)?;
         format::bring_up_to_date(&mut connection)?;
         let readers = Readers::open(file.path())?;
@@ -95,6 +113,15 @@ fn set_up(connection: &Connection) -> Result<(), StoreError> {
          PRAGMA cell_size_check = ON;",
     )?;
     Ok(())
+}
+
+/// Looks for damage in tables and indexes. What is inside of values is [`sealed`].
+fn check_file(connection: &Connection) -> Result<(), StoreError> {
+    let found: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    Err(StoreError::Malformed { what: "database file", detail: found })
 }
 
 /// Makes a commit survive a crash of the machine.

@@ -13,9 +13,10 @@ use super::super::{
 };
 use super::SqliteStore;
 use super::decode::{
-    Undecodable, all, bytes, execute, first, id, number, shared_bytes, text, to_integer, to_limit,
+    Undecodable, all, bytes, execute, first, id, number, sealed_bytes, text, to_integer, to_limit,
 };
 use super::list::{RECORD_OF_LPDU, record, room, room_or_new};
+use super::sealed::seal;
 use super::{list, snapshot};
 
 pub(super) const EVIDENCE: &str = "SELECT event_id, origin, rule, detail, bytes FROM evidence
@@ -33,7 +34,7 @@ fn put_evidence(connection: &Connection, evidence: &Evidence) -> Result<(), Stor
             evidence.origin.as_str(),
             evidence.rule,
             evidence.detail,
-            &*evidence.bytes,
+            seal(&evidence.bytes, &[]),
         ],
     )?;
     Ok(())
@@ -49,7 +50,7 @@ fn evidence(connection: &Connection, room_id: &RoomId, limit: usize) -> Result<V
                 origin: id(row, 1, "origin")?,
                 rule: text(row, 2, "rule")?.to_owned(),
                 detail: text(row, 3, "detail")?.to_owned(),
-                bytes: shared_bytes(row, 4, "event")?,
+                bytes: sealed_bytes(row, 4, "event", &[])?,
             })
         };
         decode().map_err(|fault: Undecodable| fault.at(format_args!("the evidence of {room_id}")))

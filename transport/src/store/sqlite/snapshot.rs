@@ -1,11 +1,12 @@
 //! The states that participants' lists start from.
 
-use mimi_linearized::id::RoomId;
+use mimi_linearized::id::{EventId, RoomId};
 use rusqlite::{Connection, params};
 
 use super::super::{SnapshotEvent, StoreError, StoredSnapshot};
-use super::decode::{Undecodable, all, execute, first, id, number, shared_bytes};
+use super::decode::{Undecodable, all, execute, first, id, number, sealed_bytes};
 use super::list::room_or_new;
+use super::sealed::seal;
 
 pub(super) fn put(
     connection: &Connection,
@@ -25,7 +26,13 @@ pub(super) fn put(
             execute(
                 connection,
                 "INSERT INTO snapshot_events (room, part, place, event_id, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![room, part, place, event.event_id.as_str(), &*event.bytes],
+                params![
+                    room,
+                    part,
+                    place,
+                    event.event_id.as_str(),
+                    seal(&event.bytes, &[event.event_id.as_str()])
+                ],
             )?;
         }
     }
@@ -45,8 +52,9 @@ pub(super) fn get(connection: &Connection, room_id: &RoomId) -> Result<Option<St
     let sql = "SELECT part, event_id, bytes FROM snapshot_events WHERE room = ?1 ORDER BY part, place";
     all(connection, sql, [room], |row| {
         let mut decode = || {
-            let event =
-                SnapshotEvent { event_id: id(row, 1, "event id")?, bytes: shared_bytes(row, 2, "event")? };
+            let event_id: EventId = id(row, 1, "event id")?;
+            let bytes = sealed_bytes(row, 2, "event", &[event_id.as_str()])?;
+            let event = SnapshotEvent { event_id, bytes };
             match number(row, 0, "part of a snapshot")? {
                 0_i64 => state.push(event),
                 1 => chain.push(event),
