@@ -132,12 +132,12 @@ async fn a_folder_that_is_missing_is_an_error() {
 async fn a_newer_format_is_refused() {
     let files = SqliteFiles::new();
     drop(files.open().await);
-    files.raw().pragma_update(None, "user_version", 3).unwrap();
+    files.raw().pragma_update(None, "user_version", 4).unwrap();
     let before = fs::read(files.path()).unwrap();
-    assert!(matches!(files.error(), StoreError::Format { found: 3, known: 2 }));
+    assert!(matches!(files.error(), StoreError::Format { found: 4, known: 3 }));
     assert_eq!(fs::read(files.path()).unwrap(), before);
     // It was not kept locked, and is as good as before.
-    files.raw().pragma_update(None, "user_version", 2).unwrap();
+    files.raw().pragma_update(None, "user_version", 3).unwrap();
     files.open().await.close().await.unwrap();
 }
 

@@ -202,8 +202,8 @@ async fn a_queue_stands_still_and_goes_on() {
     file.write(&format!("mode = \"deny\"\nservers = [\"{}\"]", b.name));
     assert!(hub.node().policy.reload().unwrap());
     hub.say(&room, "alice", "meanwhile").await;
-    let state = format!("/_matrix/federation/v2/event/%24none");
-    let answer = b.node().client.request(&hub.name, &Method::GET, &state, None).await.unwrap();
+    let state = "/_matrix/federation/v2/event/%24none";
+    let answer = b.node().client.request(&hub.name, &Method::GET, state, None).await.unwrap();
     assert_eq!(refusal(&answer), (403, "M_FORBIDDEN".to_owned()));
     assert_eq!(b.words(&room).await, ["before"]);
     file.write("mode = \"open\"");
