@@ -17,6 +17,7 @@
 //! | [`request_auth`] | the `X-Matrix` scheme |
 //! | [`keys`] | other servers' keys |
 //! | [`limits`] | how much is taken from others, and how often |
+//! | [`media`] | attachments: stored, fetched, scanned |
 //! | [`policy`] | which servers this one has to do with, and who may invite its users |
 //! | [`resolve`], [`tls`], [`client`], [`server`] | names, certificates, HTTP/2 |
 //!
@@ -34,6 +35,7 @@ pub mod error;
 pub mod keys;
 pub mod lifecycle;
 pub mod limits;
+pub mod media;
 mod news;
 pub mod node;
 pub mod policy;

@@ -13,6 +13,7 @@ use crate::edus::{Board, Outbox};
 use crate::keys::{OwnKeys, OwnKeysError, RemoteKeys, Rotation};
 use crate::lifecycle::Lifecycle;
 use crate::limits::{Gate, Limits};
+use crate::media::Media;
 use crate::news::News;
 use crate::policy::FederationPolicy;
 use crate::rooms::{Behind, Registry};
@@ -31,6 +32,8 @@ pub struct Terms<'a> {
     pub limits: &'a Limits,
     /// Which servers it has to do with.
     pub policy: FederationPolicy,
+    /// The media it has.
+    pub media: Media,
     /// What it counts with.
     pub metrics: Metrics,
 }
@@ -52,6 +55,8 @@ pub struct Parts {
     pub keys: RemoteKeys,
     /// Which servers it has to do with.
     pub policy: FederationPolicy,
+    /// Its media.
+    pub media: Media,
     /// Its rooms.
     pub(crate) rooms: Registry,
     /// The rooms that lack events.
@@ -104,6 +109,7 @@ impl Node {
             client,
             keys,
             policy: terms.policy,
+            media: terms.media,
             rooms: Registry::default(),
             behind: Behind::default(),
             delivery: Delivery::default(),

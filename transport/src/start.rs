@@ -21,6 +21,7 @@ use crate::client::{ClientLimits, FederationClient, carrier};
 use crate::clock::{self, Clock};
 use crate::keys::{KeptKeys, KeyLimits, OwnKeys, OwnKeysError, RemoteKeys};
 use crate::limits::Limits;
+use crate::media::{Media, MediaError, MediaSettings};
 use crate::node::{Node, Terms};
 use crate::policy::{self, FederationPolicy, GuardedKeys, PolicyError};
 use crate::resolve::{AddressPolicy, ResolveOptions, Resolver, StaticEntry, WELL_KNOWN_PATH, well_known};
@@ -28,7 +29,9 @@ use crate::server::{HttpsListener, ServerLimits, serve_plain};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
 use crate::telemetry::{CountedSource, Measured, Metrics, Side, Traced, Waiting, observe};
-use crate::tls::{ClientOffer, DevCa, DevCaError, Roots, ServerCertificate, TlsError, client_config};
+use crate::tls::{
+    ClientOffer, DevCa, DevCaError, HttpVersions, Roots, ServerCertificate, TlsError, client_config,
+};
 use crate::transactions::REMEMBERED_MS;
 use crate::{api, control};
 
@@ -66,6 +69,8 @@ pub struct ServerConfig {
     pub policy: Option<PathBuf>,
     /// Whether it looks for damage in all of the store's file before it starts.
     pub check_store: bool,
+    /// How much media it takes, and who looks at them.
+    pub media: MediaSettings,
 }
 
 impl ServerConfig {
@@ -86,6 +91,7 @@ impl ServerConfig {
             notaries: Vec::new(),
             policy: None,
             check_store: true,
+            media: MediaSettings::default(),
         }
     }
 }
@@ -118,6 +124,9 @@ pub enum StartError {
     /// The federation policy cannot be used.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The folder of media cannot be used.
+    #[error(transparent)]
+    Media(#[from] MediaError),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -166,7 +175,8 @@ impl Server {
         let control_address =
             control.as_ref().map(TcpListener::local_addr).transpose().map_err(StartError::Listen)?;
         let files = blocking(move || Files::open(config)).await?;
-        let Files { config, certificate, ca, roots, keys: own_keys, store, federation_policy, ends } = files;
+        let Files { config, certificate, ca, roots, keys: own_keys, store, federation_policy, media, ends } =
+            files;
         let store = Arc::new(store);
         let policy =
             AddressPolicy { allow_private: config.allow_private, allow_loopback: address.ip().is_loopback() };
@@ -200,7 +210,7 @@ impl Server {
         }
         let limits = config.limits;
         let versions = assembly.versions(RoomVersions::lm_04());
-        let terms = Terms { limits: &limits, policy: federation_policy, metrics };
+        let terms = Terms { limits: &limits, policy: federation_policy, media, metrics };
         let node = Node::new(name, own_keys, versions, shared, client, keys, terms);
         node.store.forget_answers(clock::now_ms().saturating_sub(REMEMBERED_MS)).await?;
 
@@ -306,6 +316,7 @@ struct Files {
     keys: OwnKeys,
     store: SqliteStore,
     federation_policy: FederationPolicy,
+    media: Media,
     /// When the certificate ends.
     ends: i64,
 }
@@ -335,10 +346,14 @@ impl Files {
         let path = folder.join("store.sqlite3");
         let store =
             if config.check_store { SqliteStore::open_checked(&path) } else { SqliteStore::open(&path) }?;
+        let offer = ClientOffer { http: HttpVersions::Http11, ..ClientOffer::default() };
+        let tls = client_config(&roots, offer)?;
+        let media =
+            Media::open(&folder.join("media"), config.server_name.clone(), config.media.clone(), tls)?;
         let federation_policy = match &config.policy {
             Some(path) => FederationPolicy::load(path, &config.server_name, &folder)?,
             None => FederationPolicy::open(),
         };
-        Ok(Self { config, certificate, ca, roots, keys, store, federation_policy, ends })
+        Ok(Self { config, certificate, ca, roots, keys, store, federation_policy, media, ends })
     }
 }

@@ -212,7 +212,8 @@ impl SurroundingsBuilder {
         let control =
             self.control.as_deref().map(Control::at).transpose().map_err(HostileError::surroundings)?;
         let info = TargetInfo { server_name: self.target.to_string(), driver: "hostile".to_owned() };
-        let target = Target { name: self.target, control: control.ok_or(Undriven::NoDriver), info, notary: None };
+        let target =
+            Target { name: self.target, control: control.ok_or(Undriven::NoDriver), info, notary: None };
         let environment =
             Environment::new(target, setup, ports, self.resolve, None, self.seed, Stacks::Mixed);
         let environment = environment.map_err(HostileError::surroundings)?;

@@ -30,23 +30,24 @@ fn the_server_has_every_operation_of_the_description() {
     let serving = Serving::start(folder.path(), "localhost:9", "127.0.0.1:0", &[]);
     let address = serving.address("control");
     let operations = operations();
-    assert_eq!(operations.len(), 21, "{operations:?}");
+    assert_eq!(operations.len(), 25, "{operations:?}");
     for (path, method) in operations {
         let path = path
             .replace("{room}", "%21nowhere%3Alocalhost%3A9")
             .replace("{user}", "alice")
             .replace("{target}", "%40bob%3Alocalhost%3A9")
             .replace("{device}", "NONE")
+            .replace("{media}", "none")
+            .replace("{server}", "localhost%3A9")
             .replace("{event}", "%24nothing");
         let body = matches!(method.as_str(), "POST" | "PUT").then(|| json!({}));
         let (status, answer) = http(&address, &method, &format!("/control/v1{path}"), body.as_ref());
         assert_ne!(answer["errcode"], "M_UNRECOGNIZED", "{method} {path}: {status} {answer}");
         assert_ne!(answer, Value::Null, "{method} {path}: {status}");
-        // Nothing was asked of it that it could do, except to show an empty inbox, and who may invite somebody, and to
+        // Nothing was asked of it that it could do, except to show what is empty, to take anything as an item, and to
         // replace its key.
-        let fine = path.ends_with("/inbox")
-            || path.ends_with("/rotate-key")
-            || (method == "GET" && path.ends_with("/permissions"));
+        let shows = method == "GET" && (path.ends_with("/inbox") || path.ends_with("/permissions"));
+        let fine = shows || path.ends_with("/rotate-key") || path.ends_with("/users/alice/media");
         let expected = if fine { 200..=200 } else { 400..=404 };
         assert!(expected.contains(&status), "{method} {path}: {status} {answer}");
         assert_eq!(answer["errcode"].is_string() && answer["error"].is_string(), !fine, "{answer}");

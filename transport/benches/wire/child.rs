@@ -42,7 +42,9 @@ pub(crate) async fn participant(folder: &str) {
     let config = World::Given(folder.to_owned()).config(&name, PARTICIPANT, Vec::new());
     let server = Server::start(config, tcp, None).await.unwrap();
     let node = server.node();
-    ready(&json!({"name": name, "key_id": node.key().id().as_str(), "key": node.key().verify_key().to_base64()}));
+    ready(
+        &json!({"name": name, "key_id": node.key().id().as_str(), "key": node.key().verify_key().to_base64()}),
+    );
     while let Some(words) = question().await {
         match words[0].as_str() {
             "join" => {

@@ -16,6 +16,7 @@ pub mod make;
 pub mod make_join;
 pub mod make_knock;
 pub mod make_leave;
+pub mod media_download;
 pub mod openapi;
 mod outgoing;
 pub mod query_keys;
@@ -126,6 +127,10 @@ fn routes() -> Routes {
         if let Some(unstable) = &paths.unstable {
             router = router.route(unstable, method);
         }
+    }
+    let media = media_download::templates();
+    for path in std::iter::once(&media.stable).chain(&media.unstable) {
+        router = router.route(path, get(media_download::handle));
     }
     router
 }

@@ -7,7 +7,7 @@ use mimi_linearized::id::ServerName;
 use rustls::ClientConfig;
 
 use super::pool::Pool;
-use super::{CallLimits, ClientError, ClientLimits, Message, Response};
+use super::{CallLimits, ClientError, ClientLimits, Message, Response, Streamed};
 use crate::resolve::Resolver;
 
 /// Carries a request to a server and brings its answer. The connections of a [`FederationClient`](super::FederationClient) do so; whatever watches, delays or spoils
@@ -24,6 +24,20 @@ pub trait Carrier: Send + Sync + 'static {
         message: Message,
         limits: CallLimits,
     ) -> Result<Response, ClientError>;
+
+    /// As [`Carrier::carry`], with the body of the answer read as it comes. Unless implemented, it comes whole.
+    ///
+    /// # Errors
+    /// As [`Carrier::carry`].
+    async fn stream(
+        &self,
+        destination: &ServerName,
+        message: Message,
+        limits: CallLimits,
+    ) -> Result<Streamed, ClientError> {
+        let Response { status, headers, body, .. } = self.carry(destination, message, limits).await?;
+        Ok(Streamed { status, headers, body: body.into() })
+    }
 }
 
 /// Carries requests over connections to the servers themselves, of which one is kept for each.
@@ -45,5 +59,14 @@ impl Carrier for Pool {
         limits: CallLimits,
     ) -> Result<Response, ClientError> {
         super::exchange(self, destination, message, limits).await
+    }
+
+    async fn stream(
+        &self,
+        destination: &ServerName,
+        message: Message,
+        _limits: CallLimits,
+    ) -> Result<Streamed, ClientError> {
+        super::download::stream(self, destination, message).await
     }
 }

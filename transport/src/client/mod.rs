@@ -55,6 +55,7 @@
 mod body;
 mod calls;
 pub(crate) mod carrier;
+mod download;
 mod error;
 mod pool;
 mod response;
@@ -80,6 +81,7 @@ use rustls::ClientConfig;
 pub use body::RequestBody;
 pub use calls::{Failed, JoinAnswer, StateAnswer, StateIdsAnswer, Transaction};
 pub use carrier::Carrier;
+pub use download::Streamed;
 pub use error::{Blame, ClientError};
 pub use pool::Message;
 pub use response::Response;
@@ -465,6 +467,16 @@ async fn exchange(
     message: Message,
     limits: CallLimits,
 ) -> Result<Response, ClientError> {
+    let (connection, answer) = answered(pool, destination, message).await?;
+    read(&connection, answer, limits).await
+}
+
+/// The head of the answer, and the connection on which it came.
+async fn answered(
+    pool: &Pool,
+    destination: &ServerName,
+    message: Message,
+) -> Result<(Connection, http::Response<Incoming>), ClientError> {
     let connection = pool.connection(destination, None).await?;
     let (connection, answer) = match connection.send(message.clone()).await {
         Err(ClientError::Protocol(error)) if connection.reused => {
@@ -475,7 +487,7 @@ async fn exchange(
         }
         answer => (connection, answer),
     };
-    read(&connection, answer?, limits).await
+    Ok((connection, answer?))
 }
 
 fn is_unknown_endpoint(response: &Response) -> bool {

@@ -9,6 +9,7 @@ mod devices;
 mod ephemeral;
 mod events;
 mod invites;
+mod media;
 mod membership;
 mod probes;
 mod rooms;
@@ -54,10 +55,15 @@ pub fn router(node: Node) -> Router {
         .route("/users/{user}/presence", post(ephemeral::presence));
     let administration = Router::new().route("/rotate-key", post(administration::rotate_key));
     let invites = Router::new().route("/users/{user}/permissions", get(invites::show).put(invites::set));
+    let media = Router::new()
+        .route("/users/{user}/media", get(media::list).post(media::upload))
+        .route("/users/{user}/media/{media}", delete(media::delete))
+        .route("/media/{server}/{media}", get(media::get));
     let api = api
         .nest("/unstable/org.mimi-interop.administration", administration)
         .nest("/unstable/org.mimi-interop.large-rooms", large_rooms)
         .nest("/unstable/org.mimi-interop.ephemeral", ephemeral)
+        .nest("/unstable/org.mimi-interop.media", media)
         .nest("/unstable/org.mimi-interop.invites", invites);
     Router::new()
         .nest("/control/v1", api)

@@ -11,7 +11,7 @@ use super::RateError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Family {
-    /// Events, state and history (LM-04 §12.6).
+    /// Events, state and history (LM-04 §12.6), and media (reading R51).
     Reads,
     /// Invites, and templates and events that change a membership (LM-04 §12.7).
     Changes,
@@ -93,6 +93,7 @@ mod tests {
             (&get, format!("{V1}/state_ids/{{room}}"), Family::Reads),
             (&get, "/_matrix/federation/v2/event/{event}".to_owned(), Family::Reads),
             (&get, format!("{}/tree/{{event}}", crate::api::LARGE_ROOMS_PREFIX), Family::Reads),
+            (&get, format!("{V1}/media/download/{{media}}"), Family::Reads),
             (&get, format!("{V1}/make_join/{{room}}/{{user}}"), Family::Changes),
             (&get, format!("{V1}/make_leave/{{room}}/{{user}}"), Family::Changes),
             (&post, "/_matrix/federation/v3/send_join/{txn}".to_owned(), Family::Changes),

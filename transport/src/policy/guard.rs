@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mimi_linearized::id::ServerName;
 
 use super::{FederationPolicy, Outsider};
-use crate::client::{CallLimits, Carrier, ClientError, Message, Response};
+use crate::client::{CallLimits, Carrier, ClientError, Message, Response, Streamed};
 use crate::keys::KeySource;
 
 impl From<Outsider> for ClientError {
@@ -37,6 +37,16 @@ impl Carrier for Guard {
     ) -> Result<Response, ClientError> {
         self.policy.check(destination)?;
         self.inner.carry(destination, message, limits).await
+    }
+
+    async fn stream(
+        &self,
+        destination: &ServerName,
+        message: Message,
+        limits: CallLimits,
+    ) -> Result<Streamed, ClientError> {
+        self.policy.check(destination)?;
+        self.inner.stream(destination, message, limits).await
     }
 }
 

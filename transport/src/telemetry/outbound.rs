@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::{Method, StatusCode};
 use mimi_linearized::id::ServerName;
 
 use super::Metrics;
 use super::request_id::{REQUEST_ID, RequestId};
-use crate::client::{CallLimits, Carrier, ClientError, Message, Response};
+use crate::client::{CallLimits, Carrier, ClientError, Message, Response, Streamed};
 use crate::keys::KeySource;
 
 /// Stands before what carries requests.
@@ -24,6 +25,43 @@ impl Traced {
     }
 }
 
+/// A request under way.
+struct Begun {
+    id: RequestId,
+    method: Method,
+    path: String,
+    at: Instant,
+}
+
+impl Traced {
+    /// Gives a request its id.
+    fn begin(message: &mut Message) -> Begun {
+        let id = RequestId::new();
+        message.headers.insert(REQUEST_ID, id.to_header());
+        Begun {
+            id,
+            method: message.method.clone(),
+            path: message.target.path().to_owned(),
+            at: Instant::now(),
+        }
+    }
+
+    /// Takes note of what has come of it. A body that is streamed comes afterwards.
+    fn end(&self, begun: &Begun, destination: &ServerName, outcome: Result<StatusCode, &ClientError>) {
+        let Begun { id, method, path, at } = begun;
+        let took = at.elapsed();
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let status = outcome.as_ref().ok().map(StatusCode::as_u16);
+        self.metrics.asked(status, took);
+        match outcome {
+            Ok(_) => tracing::info!(request_id = %id, %destination, %method, path, status, ms, "asked"),
+            Err(error) => {
+                tracing::info!(request_id = %id, %destination, %method, path, %error, ms, "asked in vain");
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl Carrier for Traced {
     async fn carry(
@@ -32,21 +70,21 @@ impl Carrier for Traced {
         mut message: Message,
         limits: CallLimits,
     ) -> Result<Response, ClientError> {
-        let id = RequestId::new();
-        message.headers.insert(REQUEST_ID, id.to_header());
-        let (method, path) = (message.method.clone(), message.target.path().to_owned());
-        let began = Instant::now();
+        let begun = Self::begin(&mut message);
         let outcome = self.inner.carry(destination, message, limits).await;
-        let took = began.elapsed();
-        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let status = outcome.as_ref().ok().map(|response| response.status.as_u16());
-        self.metrics.asked(status, took);
-        match &outcome {
-            Ok(_) => tracing::info!(request_id = %id, %destination, %method, path, status, ms, "asked"),
-            Err(error) => {
-                tracing::info!(request_id = %id, %destination, %method, path, %error, ms, "asked in vain");
-            }
-        }
+        self.end(&begun, destination, outcome.as_ref().map(|response| response.status));
+        outcome
+    }
+
+    async fn stream(
+        &self,
+        destination: &ServerName,
+        mut message: Message,
+        limits: CallLimits,
+    ) -> Result<Streamed, ClientError> {
+        let begun = Self::begin(&mut message);
+        let outcome = self.inner.stream(destination, message, limits).await;
+        self.end(&begun, destination, outcome.as_ref().map(|streamed| streamed.status));
         outcome
     }
 }

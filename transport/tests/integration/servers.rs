@@ -7,6 +7,7 @@ mod ephemeral;
 mod large_rooms;
 mod lifecycle;
 mod limits;
+mod media;
 mod notaries;
 mod own_keys;
 mod past_states;

@@ -29,6 +29,8 @@ pub(crate) struct Endpoint {
     rate_limited: bool,
     errors: Vec<ApiError>,
     passes_errors_on: bool,
+    /// What is answered, if that is no JSON: its type, and what it is.
+    other: Option<(&'static str, &'static str)>,
 }
 
 #[derive(Debug)]
@@ -61,6 +63,7 @@ impl Endpoint {
             rate_limited: true,
             errors: vec![ApiError::unknown("")],
             passes_errors_on: false,
+            other: None,
         }
     }
 
@@ -93,6 +96,12 @@ impl Endpoint {
     /// It also answers with whatever error another server answered with.
     pub(crate) fn passes_errors_on(mut self) -> Self {
         self.passes_errors_on = true;
+        self
+    }
+
+    /// It answers with something else than JSON when it does not refuse.
+    pub(crate) fn answers_with(mut self, content_type: &'static str, what: &'static str) -> Self {
+        self.other = Some((content_type, what));
         self
     }
 
@@ -167,7 +176,9 @@ impl Endpoint {
             let response = json!({"description": what, "content": json_of(schema)});
             responses.insert(status.to_owned(), response);
         };
-        set("200", "Done.", &(self.answer)(schemas));
+        if self.other.is_none() {
+            set("200", "Done.", &(self.answer)(schemas));
+        }
         let error = schemas.subschema_for::<ErrorAnswer>();
         for (status, codes) in self.codes() {
             let what: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();
@@ -178,6 +189,10 @@ impl Endpoint {
         }
         if self.passes_errors_on {
             set("default", "What another server answered.", &error);
+        }
+        if let Some((content_type, what)) = self.other {
+            let content = json!({content_type: {"schema": {"type": "string", "format": "binary"}}});
+            responses.insert("200".to_owned(), json!({"description": what, "content": content}));
         }
         Value::Object(responses)
     }
@@ -212,6 +227,7 @@ fn what_is(placeholder: &str) -> &'static str {
         "event" => "The event's id.",
         "user" => "The user's id.",
         "device" => "The device's id.",
+        "media" => "The item's id.",
         "server" => "The server's name.",
         "txn" => "The transaction's id, which the sender makes up (LM-04 §12.2.5).",
         _ => "",

@@ -18,8 +18,8 @@ use serde_json::{Map, Value, json};
 pub(super) use self::endpoint::Endpoint;
 use super::{
     backfill, claim_keys, commit_message, commit_tree, event, invite, make_join, make_knock, make_leave,
-    query_keys, query_keys_bulk, send, send_join, send_knock, send_leave, server_keys, state, state_ids,
-    upload_commit, user_device,
+    media_download, query_keys, query_keys_bulk, send, send_join, send_knock, send_leave, server_keys, state,
+    state_ids, upload_commit, user_device,
 };
 
 /// Every endpoint, in the order of the draft.
@@ -44,6 +44,7 @@ const ENDPOINTS: &[fn() -> Endpoint] = &[
     upload_commit::describe,
     commit_message::describe,
     commit_tree::describe,
+    media_download::describe,
 ];
 
 /// What the document says of itself.

@@ -12,10 +12,11 @@ use mimi_linearized::base64;
 use mimi_linearized::event::{Draft, OutgoingLpdu};
 use mimi_linearized::id::DeviceId;
 use mimi_mls::{Changes, Engine, Suite};
-use mimi_transport::api::{self, openapi};
+use mimi_transport::api::{self, media_download, openapi};
 use mimi_transport::client::{CallLimits, RawRequest};
 use mimi_transport::devices::{NewDevice, OfferedKey};
 use mimi_transport::edus::ToDevice;
+use mimi_transport::media::About;
 
 use self::description::Description;
 use self::recorder::{Recorded, Recorder};
@@ -96,6 +97,18 @@ impl Three {
         b.asks(hub, Method::GET, &target, None).await;
         self.devices().await;
         self.commits().await;
+        self.media().await;
+    }
+
+    /// An item of the hub's.
+    async fn media(&self) {
+        let Self { hub, b, .. } = self;
+        let about = About::new(Some("text/plain"), Some("a.txt"));
+        let item = hub.node().media.upload(&hub.user("alice"), about, "content".into()).await.unwrap();
+        let paths = media_download::paths(&item.uri.id);
+        for target in [&paths.stable, paths.unstable.as_ref().unwrap()] {
+            b.asks(hub, Method::GET, target, None).await;
+        }
     }
 
     /// Invites, joins, knocks and leaves. Returns a room of the hub's alice and B's bob.
