@@ -202,10 +202,11 @@ async fn meanwhile<T>(
 }
 
 async fn silent_server(ctx: &Context) -> Result<(), Finding> {
-    let sound = ctx.peer().await?;
     for lie in [Lie::SilentHandshake, Lie::Stall, Lie::StallAfterHead, Lie::Drip] {
         let when = if lie == Lie::SilentHandshake { When::Always } else { When::endpoint("keys") };
         let server = ctx.hostile().lie(lie, when).start().await?;
+        // Somebody new, whose keys have to be asked for while the other one's are waited for.
+        let sound = ctx.peer().await?;
         let others = async {
             server.until_told(lie).await?;
             let answered = answers_others(&sound).await;
