@@ -16,6 +16,7 @@
 //! | [`inside`] | into an encrypted event and out of it |
 //! | [`attachment`] | files, encrypted before they are uploaded |
 //! | [`mimi`] | MIMI content |
+//! | [`timeline`] | what the events of a list come to |
 //!
 //! ```
 //! use mimi_linearized::content::{Content, Kind, View};
@@ -42,6 +43,7 @@ pub mod mimi;
 mod names;
 pub mod relation;
 pub mod render;
+pub mod timeline;
 mod view;
 
 use serde::de::DeserializeOwned;
@@ -59,6 +61,7 @@ pub use relation::{IgnoredRelation, Relation, Relations};
 pub use render::{Capabilities, Rendering, Shown, html, render};
 /// The types of the views.
 pub use ruma_events as ruma;
+pub use timeline::Timeline;
 pub use view::View;
 
 use crate::json::{Object, strict};

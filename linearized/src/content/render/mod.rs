@@ -16,8 +16,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::blocks::is_type;
-use super::names::{AUDIO_DETAILS, FILE, IMAGE_DETAILS, LOCATION, VIDEO_DETAILS};
-use super::{Blocks, Content, Kind, view};
+use super::names::{AUDIO_DETAILS, FILE, IMAGE_DETAILS, LOCATION, TEXT, VIDEO_DETAILS};
+use super::{Blocks, Content, Kind, PollText, View, view};
 use crate::json::Object;
 
 /// What a client can show.
@@ -146,18 +146,34 @@ pub fn render(event_type: &str, content: &Object, capabilities: &Capabilities) -
     {
         return rendering;
     }
+    if kind == Kind::Encrypted && capabilities.knows(kind) {
+        // Of another form than ours, for example Megolm's (MF-01 §3).
+        return Rendering::plain(Shown::Native(kind), native::UNDECRYPTABLE);
+    }
     // A vote, a reaction or a typing notice says nothing to those who do not know them.
     if kind != Kind::Unknown && !kind.is_shown() && kind != Kind::PollEnd {
         return Rendering::nothing();
     }
     representation(kind, content, capabilities)
         .or_else(|| text(content, Shown::Text, capabilities))
+        .or_else(|| match parsed.as_ref().map(Content::view) {
+            // A poll need not have a text of its own: the question and the answers are one.
+            Ok(View::PollStart(start)) => {
+                Some(Rendering::plain(Shown::Text, &PollText(&start.poll).to_string()))
+            }
+            _ => None,
+        })
         .unwrap_or_else(Rendering::nothing)
 }
 
-/// The best representation of another kind that the client knows.
+/// The best representation of another kind that the client knows, or of its own if nothing but the text is missing.
 fn representation(kind: Kind, content: &Object, capabilities: &Capabilities) -> Option<Rendering> {
-    let has = |name: super::names::Name| name.find(content).is_some();
+    let mut content = content.clone();
+    let has_text = !matches!(Blocks::read(&content), Ok(None));
+    if !has_text {
+        content.insert(TEXT.stable.to_owned(), Value::String(String::new()));
+    }
+    let has = |name: super::names::Name| name.find(&content).is_some();
     let file = has(FILE);
     let candidates = [
         (Kind::PollStart, content.contains_key("m.poll")),
@@ -167,12 +183,10 @@ fn representation(kind: Kind, content: &Object, capabilities: &Capabilities) -> 
         (Kind::File, file),
         (Kind::Location, has(LOCATION)),
     ];
-    let known = candidates
-        .into_iter()
-        .filter(|(other, there)| *there && *other != kind && capabilities.knows(*other));
-    known.into_iter().find_map(|(other, _)| {
-        let view = view::read(other, content).ok()?;
-        native::render(&view, content, Shown::As(other), capabilities)
+    let known = candidates.into_iter().filter(|(other, there)| *there && capabilities.knows(*other));
+    known.filter(|(other, _)| *other != kind || !has_text).find_map(|(other, _)| {
+        let view = view::read(other, &content).ok()?;
+        native::render(&view, &content, Shown::As(other), capabilities)
     })
 }
 

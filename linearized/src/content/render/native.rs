@@ -13,6 +13,9 @@ use crate::content::kinds::sticker::source;
 use crate::content::{Legacy, Mark, PollText, Reaction, Sticker, View};
 use crate::json::Object;
 
+/// What is shown of an event that cannot be decrypted.
+pub(super) const UNDECRYPTABLE: &str = "Unable to decrypt";
+
 /// What a client shows that knows the view's kind; `None` if it has nothing to show by itself.
 pub(super) fn render(
     view: &View,
@@ -77,7 +80,7 @@ pub(super) fn render(
             "Emoji: {}",
             pack.images.keys().map(|shortcode| format!(":{shortcode}:")).collect::<Vec<_>>().join(" ")
         )),
-        View::Encrypted(_) => plain("Unable to decrypt"),
+        View::Encrypted(_) => plain(UNDECRYPTABLE),
         View::CallInvite(_) => plain("Calls"),
         View::CallAnswer(_) => plain("Answered the call"),
         View::CallReject(_) => plain("Refused the call"),
