@@ -6,12 +6,14 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a fuzz target reports by panicking, and every body may")]
 
+mod contents;
 mod documents;
 mod events;
 mod groups;
 mod mls;
 mod room;
 
+pub use contents::message_content;
 pub use documents::{base64, canonical_json, identifiers, key_response, strict_json, x_matrix};
 pub use events::{lpdu, pdu};
 pub use groups::{mls_engine, mls_key_package, mls_tracker};
@@ -44,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "mls_tracker", body: mls_tracker, seeds: groups::tracker_seeds },
     Target { name: "mls_key_package", body: mls_key_package, seeds: groups::key_package_seeds },
     Target { name: "commit_content", body: commit_content, seeds: mls::content_seeds },
+    Target { name: "message_content", body: message_content, seeds: contents::content_seeds },
     Target { name: "authorise_apply", body: authorise_apply, seeds: room::seeds },
 ];
 

@@ -72,6 +72,7 @@ pub fn from_older(older: &Object) -> Result<(&'static str, Object), ConvertError
         }
         _ => attachment(event_type, &mut content, body, formatted),
     }
+    Content::parse(event_type, content.clone())?;
     Ok((event_type, content))
 }
 

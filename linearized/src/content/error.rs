@@ -4,7 +4,7 @@ use super::Kind;
 use crate::json::strict;
 
 /// Content that does not match the form of its event type. The sender is at fault in every case; a client shows what
-/// [`super::render`] makes of the event nevertheless.
+/// [`fn@super::render`] makes of the event nevertheless.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContentError {

@@ -11,7 +11,7 @@
 //! | [`kind`] | every kind of message, as data |
 //! | [`blocks`] | texts, in several media types |
 //! | [`relation`] | edits, replies, threads, reactions: how an event is about another |
-//! | [`render`] | what a client shows of an event |
+//! | [`mod@render`] | what a client shows of an event |
 //! | [`convert`] | from and to `m.room.message` |
 //! | [`inside`] | into an encrypted event and out of it |
 //! | [`attachment`] | files, encrypted before they are uploaded |
@@ -53,7 +53,7 @@ pub use blocks::{Blocks, TextForm};
 pub use convert::ConvertError;
 pub use error::{ContentError, TextFault};
 pub use kind::{Carriage, Facts, KINDS, Kind, Secrecy};
-pub use kinds::legacy::{self, Legacy};
+pub use kinds::legacy::Legacy;
 pub use kinds::poll::{PollText, Vote, tally};
 pub use kinds::reaction::{Mark, Reaction};
 pub use kinds::sticker::Sticker;

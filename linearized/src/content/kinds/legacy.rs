@@ -4,6 +4,8 @@ use ruma_common::MxcUri;
 use ruma_events::room::MediaSource;
 use ruma_events::room::message::{MessageType, RoomMessageEventContent};
 
+use serde_json::Value;
+
 use super::{file, location, without_relations};
 use crate::content::{Blocks, ContentError, Kind, schema};
 use crate::json::Object;
@@ -24,6 +26,14 @@ pub(in crate::content) fn read(content: &Object) -> Result<Box<Legacy>, ContentE
     let message: Box<RoomMessageEventContent> = schema(kind, &without_relations(content))?;
     if let Some(url) = source(&message.msgtype) {
         file::uri(kind, "url", url)?;
+    }
+    let info = content.get("info");
+    let thumbnails = [
+        info.and_then(|info| info.get("thumbnail_url")),
+        info.and_then(|info| info.get("thumbnail_file")?.get("url")),
+    ];
+    for url in thumbnails.into_iter().flatten().filter_map(Value::as_str) {
+        file::uri(kind, "thumbnail_url", url.into())?;
     }
     if let MessageType::Location(place) = &message.msgtype {
         location::uri(kind, &place.geo_uri)?;

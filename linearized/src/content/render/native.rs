@@ -150,7 +150,7 @@ fn sticker(sticker: &Sticker, shown: Shown) -> Rendering {
             _ => (plain.body.as_str(), None),
         },
         Sticker::Extensible(image) => {
-            let alt = image.alt_text.as_ref().map(|alt| &alt.text).unwrap_or(&image.text);
+            let alt = image.alt_text.as_ref().map_or(&image.text, |alt| &alt.text);
             (
                 alt.find_plain().unwrap_or(&image.file.name),
                 (!image.file.is_encrypted()).then(|| &*image.file.url),

@@ -429,7 +429,7 @@ proptest! {
                 (None, Some(receipt)) => give(&mut mixed, *receipt),
                 (None, None) => {}
             }
-            if settle >> step & 1 == 1 {
+            if (settle >> step) & 1 == 1 {
                 mixed.settle();
             }
         }
