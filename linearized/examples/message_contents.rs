@@ -63,7 +63,7 @@ fn main() -> Outcome<()> {
             "question",
             ALICE,
             "m.poll.start",
-            json!({"m.poll.start": {"question": {"m.text": "Piza?"}, "answers": poll["answers"]}}),
+            json!({"m.poll.start": {"question": {"m.text": "Piza?"}, "answers": poll.get("answers")}}),
         ),
         (
             "edit",

@@ -159,7 +159,8 @@ mod tests {
     use super::*;
 
     fn read(content: Value) -> Result<Option<Blocks>, TextFault> {
-        Blocks::read(content.as_object().unwrap())
+        let Value::Object(content) = content else { panic!("{content}") };
+        Blocks::read(&content)
     }
 
     fn bodies(content: Value) -> (TextForm, Vec<(String, String)>) {

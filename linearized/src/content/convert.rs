@@ -63,14 +63,14 @@ pub fn from_older(older: &Object) -> Result<(&'static str, Object), ConvertError
         (text(&mut content, "format").as_deref() == Some(HTML_FORMAT)).then_some(formatted).flatten();
     match event_type {
         "m.message" | "m.emote" | "m.notice" => {
-            drop(content.insert(TEXT.stable.to_owned(), texts(&body, formatted)))
+            drop(content.insert(TEXT.stable.to_owned(), texts(&body, formatted)));
         }
         "m.location" => {
             let uri = content.remove("geo_uri").unwrap_or_default();
             content.insert(LOCATION.stable.to_owned(), json!({"uri": uri, "description": body}));
             content.insert(TEXT.stable.to_owned(), texts(&body, None));
         }
-        _ => attachment(event_type, &mut content, body, formatted),
+        _ => attachment(event_type, &mut content, &body, formatted),
     }
     Content::parse(event_type, content.clone())?;
     Ok((event_type, content))
@@ -143,24 +143,24 @@ fn text(content: &mut Object, member: &str) -> Option<String> {
 }
 
 /// `url` or `file`, `info`, `filename` and the caption, in blocks.
-fn attachment(event_type: &str, content: &mut Object, body: String, formatted: Option<String>) {
+fn attachment(event_type: &str, content: &mut Object, body: &str, formatted: Option<String>) {
     let mut info = match content.remove("info") {
         Some(Value::Object(info)) => info,
         _ => Object::new(),
     };
     let name = text(content, "filename");
-    let caption = name.as_ref().is_some_and(|name| *name != body);
+    let caption = name.as_ref().is_some_and(|name| name != body);
     if let Some(name) = name.as_ref().filter(|_| !caption) {
         // Says nothing that `name` does not, and comes back.
         content.insert("filename".to_owned(), json!(name));
     }
     let mut file = source(content, "url", "file");
-    file.insert("name".to_owned(), json!(name.as_ref().unwrap_or(&body)));
+    file.insert("name".to_owned(), json!(name.as_deref().unwrap_or(body)));
     move_all(&mut info, &mut file, &[("mimetype", "mimetype"), ("size", "size")]);
     content.insert(FILE.stable.to_owned(), Value::Object(file));
-    content.insert(TEXT.stable.to_owned(), texts(name.as_ref().unwrap_or(&body), None));
+    content.insert(TEXT.stable.to_owned(), texts(name.as_deref().unwrap_or(body), None));
     if caption {
-        content.insert(CAPTION.stable.to_owned(), json!({ TEXT.stable: texts(&body, formatted) }));
+        content.insert(CAPTION.stable.to_owned(), json!({ TEXT.stable: texts(body, formatted) }));
     }
     let mut details = Object::new();
     match event_type {
@@ -336,7 +336,8 @@ mod tests {
     use super::*;
 
     fn object(value: Value) -> Object {
-        value.as_object().unwrap().clone()
+        let Value::Object(object) = value else { panic!("{value}") };
+        object
     }
 
     #[test]

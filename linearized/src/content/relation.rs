@@ -169,7 +169,8 @@ mod tests {
     use super::*;
 
     fn read(content: Value) -> Relations {
-        Relations::read(content.as_object().unwrap())
+        let Value::Object(content) = content else { panic!("{content}") };
+        Relations::read(&content)
     }
 
     fn id(text: &str) -> EventId {

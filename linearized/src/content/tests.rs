@@ -24,7 +24,8 @@ fn samples() -> Vec<Sample> {
 }
 
 fn object(value: Value) -> Object {
-    value.as_object().unwrap().clone()
+    let Value::Object(object) = value else { panic!("{value}") };
+    object
 }
 
 #[test]
@@ -33,7 +34,7 @@ fn contents_are_told_from_what_is_none() {
         let parsed = Content::parse(&sample.event_type, sample.content);
         match (parsed, sample.kind, sample.error) {
             (Ok(content), Some(kind), None) => {
-                assert_eq!(format!("{:?}", content.kind()), kind, "{}", sample.name)
+                assert_eq!(format!("{:?}", content.kind()), kind, "{}", sample.name);
             }
             (Err(error), None, Some(part)) => {
                 assert!(error.to_string().contains(&part), "{}: {error}", sample.name);

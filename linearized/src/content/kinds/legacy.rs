@@ -38,7 +38,7 @@ pub(in crate::content) fn read(content: &Object) -> Result<Box<Legacy>, ContentE
     if let MessageType::Location(place) = &message.msgtype {
         location::uri(kind, &place.geo_uri)?;
     }
-    let formatted = content.get("formatted_body").is_some_and(|body| body.is_string());
+    let formatted = content.get("formatted_body").is_some_and(Value::is_string);
     if content.contains_key("format") && !formatted {
         return Err(ContentError::Rule { kind, field: "formatted_body", rule: "is missing beside `format`" });
     }

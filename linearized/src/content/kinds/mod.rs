@@ -4,7 +4,7 @@
 pub(super) mod call;
 pub(super) mod file;
 pub(super) mod image;
-pub mod legacy;
+pub(super) mod legacy;
 pub(super) mod location;
 pub(super) mod message;
 pub(super) mod poll;

@@ -68,7 +68,8 @@ mod tests {
     use super::*;
 
     fn mark(content: Value) -> Result<Mark, ContentError> {
-        read(content.as_object().unwrap()).map(|reaction| reaction.mark)
+        let Value::Object(content) = content else { panic!("{content}") };
+        read(&content).map(|reaction| reaction.mark)
     }
 
     fn relates_to(key: &str) -> Value {

@@ -385,13 +385,13 @@ mod tests {
         for html in [
             many(&|_| "<div>".to_owned()),
             many(&|n| format!("<font color=\"{n}\">")),
-            half(&|n| format!("<b class=\"{n}\">")) + &half(&|_| "<p>x".to_owned()),
+            [half(&|n| format!("<b class=\"{n}\">")), half(&|_| "<p>x".to_owned())].concat(),
             many(&|_| "<table><tr>".to_owned()).chars().take(MAX_TAGS * 5).collect(),
             many(&|_| "<br>".to_owned()),
             format!("<a {attributes}>x"),
             "</p>".repeat(16_000),
             "&amp".repeat(16_000),
-            "<a".repeat(MAX_TAGS) + &"\"".repeat(60_000),
+            ["<a".repeat(MAX_TAGS), "\"".repeat(60_000)].concat(),
             "<!--".repeat(16_000),
         ] {
             if let (Some(clean), Some(text)) = (sanitise(&html), to_text(&html)) {

@@ -8,7 +8,8 @@ use serde_json::json;
 use super::*;
 
 fn object(value: Value) -> Object {
-    value.as_object().unwrap().clone()
+    let Value::Object(object) = value else { panic!("{value}") };
+    object
 }
 
 fn samples() -> Vec<Value> {

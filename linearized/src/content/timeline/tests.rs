@@ -14,11 +14,12 @@ fn user(name: &str) -> UserId {
 
 /// An event of a user who may not redact.
 fn entry(name: &str, sender: &str, event_type: &str, content: Value) -> Entry {
+    let Value::Object(content) = content else { panic!("{content}") };
     Entry {
         event_id: id(name),
         sender: user(sender),
         event_type: event_type.to_owned(),
-        content: content.as_object().unwrap().clone(),
+        content,
         is_state: false,
         may_redact: false,
     }
