@@ -14,6 +14,7 @@ mod evidence;
 mod expect;
 mod forgery;
 pub mod hostile;
+mod matrix;
 mod mls;
 #[cfg(feature = "mutants")]
 mod mutant;

@@ -4,7 +4,7 @@ mod events;
 mod federation;
 mod membership;
 mod rooms;
-mod steps;
+pub(crate) mod steps;
 
 use crate::case::{Case, place};
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod coverage;
+mod matrix;
 mod mutants;
 mod outputs;
 mod replay;
@@ -34,6 +35,7 @@ enum Command {
     Vectors(vectors::VectorsArguments),
     Coverage(coverage::CoverageArguments),
     Mutants(mutants::MutantsArguments),
+    Matrix(matrix::MatrixArguments),
 }
 
 /// Runs a command.
@@ -51,6 +53,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Command::Vectors(arguments) => vectors::run(&arguments),
         Command::Coverage(arguments) => coverage::run(&arguments),
         Command::Mutants(arguments) => mutants::mutants(arguments).await,
+        Command::Matrix(arguments) => matrix::matrix(arguments).await,
     }
 }
 

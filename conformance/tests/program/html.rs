@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::chromium::Chromium;
 use super::{code, output, text};
 
-/// What a hostile server might answer with, hoping that somebody opens the report.
+/// What a hostile server might answer with, in the hope that somebody opens the report.
 const HOSTILE: &str = "<script>window.broken = 1</script><img src=x onerror=\"window.broken = 1\">'\"--></style></script>\
                        </pre></textarea><svg onload=window.broken=1>javascript:alert(1)\u{202e}${window.broken=1}";
 
@@ -285,6 +285,11 @@ fn it_is_readable_at_the_width_of_a_phone_and_by_those_who_do_not_see_it() {
         );
         assert_eq!(small, 0, "text too small to read");
     }
+    let broken = browser.evaluate(
+        "return [...document.querySelectorAll('.rows td:is([data-label=Level], [data-label=Binds], [data-label=Role])')].filter((e) => {
+            const range = document.createRange(); range.selectNodeContents(e); return range.getClientRects().length > 1; }).length",
+    );
+    assert_eq!(broken, 0, "words are broken on a screen that has room for them");
     let controls = browser.controls();
     assert!(controls.len() > 60, "{controls:?}");
     let unnamed: Vec<_> = controls.iter().filter(|(_, name)| name.trim().is_empty()).collect();
@@ -350,6 +355,9 @@ fn pictures_are_taken_for_whoever_asks() {
                 let file = format!("{name}-{scheme}-{}.png", if part.is_empty() { "top" } else { part });
                 browser.screenshot(&Path::new(&folder).join(file), false);
             }
+            browser.open(&path, "#findings");
+            browser.evaluate("document.querySelector('.sequence')?.scrollIntoView({ block: 'center' })");
+            browser.screenshot(&Path::new(&folder).join(format!("{name}-{scheme}-sequence.png")), false);
         }
     }
 }

@@ -13,6 +13,7 @@ mod coverage;
 mod damage;
 mod html;
 mod kills;
+mod matrix;
 mod mutants;
 mod operation;
 mod pair;

@@ -8,6 +8,7 @@ pub(super) mod key_responses;
 pub(super) mod ledger;
 pub(super) mod named;
 pub(super) mod paths;
+pub(crate) mod person;
 pub(super) mod stripped;
 
 use mimi_linearized::event::{self, Draft, hash};

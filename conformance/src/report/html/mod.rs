@@ -24,7 +24,8 @@ use crate::case::Verdict;
 use crate::catalogue::Catalogue;
 use crate::printable::printable;
 
-const STYLE: &str = include_str!("style.css");
+/// The style of every page.
+pub(crate) const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// How much of all bodies together is shown, in bytes; the JSON report has them whole.
@@ -84,10 +85,18 @@ pub(crate) fn html(report: &Report, catalogue: &Catalogue) -> Result<String, Rea
     Ok(document.into_string())
 }
 
+/// What a page without a script may do: have its own style, and nothing else.
+pub(crate) fn style_policy() -> String {
+    format!("default-src 'none'; style-src {}; base-uri 'none'; form-action 'none'", hash(STYLE))
+}
+
+/// How a policy names a text. A hash in a policy is padded.
+fn hash(text: &str) -> String {
+    format!("'sha256-{}='", base64::encode(&sha256(text.as_bytes())))
+}
+
 /// What the page may do: run its own style and script, and nothing else.
 fn policy() -> String {
-    // A hash in a policy is padded.
-    let hash = |text: &str| format!("'sha256-{}='", base64::encode(&sha256(text.as_bytes())));
     format!(
         "default-src 'none'; style-src {}; script-src {}; base-uri 'none'; form-action 'none'",
         hash(STYLE),
@@ -136,6 +145,6 @@ fn prose(text: &str) -> Markup {
 }
 
 /// Text that nobody vouches for, of several lines: what cannot be seen, or turns the direction of text, is escaped.
-fn lines(text: &str) -> String {
+pub(crate) fn lines(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }

@@ -14,6 +14,8 @@ const HEAD: usize = 44;
 const ROW: usize = 36;
 /// How many characters of a label fit.
 const LABEL: usize = 46;
+/// How many of them the status may have.
+const STATUS: usize = 26;
 /// How many exchanges are drawn.
 const DRAWN: usize = 40;
 
@@ -95,7 +97,7 @@ pub(super) fn diagram(case: &CaseResult, telling: Option<usize>) -> Markup {
 fn label(index: usize, evidence: &super::super::Evidence) -> String {
     let kept = &evidence.kept;
     let times = if kept.times > 1 { format!(" ×{}", kept.times) } else { String::new() };
-    let status = status(evidence);
+    let status = shortened(&status(evidence), STATUS);
     let room = LABEL.saturating_sub(status.chars().count());
     let request = shortened(&format!("{} {}", kept.exchange.method, short_path(&kept.exchange.url)), room);
     format!("{}. {request} → {status}{times}", index.saturating_add(1))
