@@ -108,7 +108,7 @@ pub(crate) fn sample() -> Value {
             "fail",
             "MUST",
             "hub",
-            &["LM-04/auth/5.5"],
+            &["LM-04/auth/5.6.2"],
             &json!({"reason": "no", "expected": expectation})
         ),
         case("5.2.3/knock", "pass", "MUST", "hub", &["LM-04/auth/5.7"], &json!({"expected": expectation})),
