@@ -174,6 +174,7 @@ impl Server {
         let address = federation.local_addr().map_err(StartError::Listen)?;
         let control_address =
             control.as_ref().map(TcpListener::local_addr).transpose().map_err(StartError::Listen)?;
+        let config = assembly.settings(config);
         let files = blocking(move || Files::open(config)).await?;
         let Files { config, certificate, ca, roots, keys: own_keys, store, federation_policy, media, ends } =
             files;
@@ -183,14 +184,15 @@ impl Server {
         let mut options =
             ResolveOptions { policy, name_server: config.name_server, ..ResolveOptions::default() };
         options.well_known_port = config.well_known_port.unwrap_or(options.well_known_port);
-        let mut resolver = Resolver::new(&roots, options)?;
+        let mut resolver = Resolver::assemble(&roots, options, assembly)?;
         for entry in config.resolve {
             resolver.insert(entry);
         }
-        let tls = client_config(&roots, ClientOffer::default())?;
+        let tls = assembly.client_tls(client_config(&roots, ClientOffer::default())?);
         let name = config.server_name;
         let key = own_keys.current();
         let limits = ClientLimits::default();
+        let resolver = assembly.locate(Arc::new(resolver));
         let metrics = Metrics::default();
         metrics.certificate_ends(ends);
         let carrier = Traced::new(carrier::connections(resolver, tls, limits), metrics.clone());

@@ -110,7 +110,7 @@ mod built {
     use crate::cases;
     use crate::catalogue::Catalogue;
     use crate::environment::Ports;
-    use crate::mutant::{self, Matrix, Mutant, Plan, Recorded, Tried, Until};
+    use crate::mutant::{self, Matrix, Mutant, Plan, Recorded, Until};
     use crate::output::print;
 
     /// Where the result is kept, from the root of the repository.
@@ -147,22 +147,27 @@ mod built {
                 let is_near = |case: &&'static Case| mutant.is_none_or(|mutant| mutant.is_near(case));
                 cases.iter().copied().filter(|case| !arguments.near || is_near(case)).collect()
             };
-            let plan = |mutant| Plan { mutant, cases: near(mutant), until: Until::End, seed };
+            let plan = |mutant| Plan { mutant, first: None, cases: near(mutant), until: Until::End, seed };
             std::iter::once(None).chain(mutants.iter().copied().map(Some)).map(plan).collect()
         };
         let complete =
             arguments.only.is_none() && arguments.cases.is_none() && !arguments.quick && !arguments.near;
         matrix.full = complete.then(|| cases.clone());
-        try_all(plans, usize::from(arguments.jobs), &mut matrix).await?;
-        publish(&arguments, &matrix, &recorded, &all)
+        let keep = |matrix: &Matrix| match arguments.write {
+            true => write_down(matrix, &recorded, &all),
+            false => Ok(()),
+        };
+        try_all(plans, usize::from(arguments.jobs), &mut matrix, keep).await?;
+        publish(&arguments, &matrix)
     }
 
-    /// Only the recorded cases, until one catches the mutant.
+    /// Only the recorded cases, the quickest of them first, until one catches the mutant.
     fn quick(mutants: &[&'static Mutant], recorded: &[Recorded], seed: u64) -> Vec<Plan> {
         let plan = |mutant: &&'static Mutant| {
             let line = recorded.iter().find(|line| line.id == mutant.id)?;
             let cases = cases::all().filter(|case| line.caught_by.iter().any(|id| id == case.id)).collect();
-            Some(Plan { mutant: Some(mutant), cases, until: Until::Caught, seed })
+            let first = cases::all().find(|case| line.quickest.as_deref() == Some(case.id));
+            Some(Plan { mutant: Some(mutant), first, cases, until: Until::Caught, seed })
         };
         mutants.iter().filter_map(plan).collect()
     }
@@ -197,8 +202,14 @@ mod built {
         new.chain(old).chain(unknown).collect()
     }
 
-    /// Tries several mutants at the same time.
-    async fn try_all(plans: Vec<Plan>, jobs: usize, matrix: &mut Matrix) -> Result<(), Refusal> {
+    /// Tries several mutants at the same time. What comes of each is kept as it comes, so that a run that is broken off was not
+    /// for nothing.
+    async fn try_all(
+        plans: Vec<Plan>,
+        jobs: usize,
+        matrix: &mut Matrix,
+        keep: impl Fn(&Matrix) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
         let ports = Ports::new("localhost", IpAddr::V4(Ipv4Addr::LOCALHOST), None)?;
         let places = Arc::new(Semaphore::new(jobs));
         let count = plans.len();
@@ -211,7 +222,7 @@ mod built {
                 (index, mutant, mutant::run(plan, ports).await)
             });
         }
-        let mut rows: Vec<(usize, &'static Mutant, Tried)> = Vec::new();
+        let mut order: Vec<usize> = Vec::new();
         let mut ended = 0_usize;
         while let Some(joined) = running.join_next().await {
             ended = ended.saturating_add(1);
@@ -233,24 +244,31 @@ mod built {
                 matrix.notes.push(format!("{id}: {} cases did not end in time", tried.unended));
             }
             match mutant {
-                Some(mutant) => rows.push((index, mutant, tried)),
+                Some(mutant) => {
+                    let place = order.partition_point(|other| *other < index);
+                    order.insert(place, index);
+                    matrix.rows.insert(place, (mutant, tried));
+                    keep(matrix)?;
+                }
                 None => matrix.unsound = tried.caught_by,
             }
         }
-        rows.sort_by_key(|(index, ..)| *index);
-        matrix.rows = rows.into_iter().map(|(_, mutant, tried)| (mutant, tried)).collect();
         Ok(())
     }
 
-    fn publish(
-        arguments: &MutantsArguments,
-        matrix: &Matrix,
-        recorded: &[Recorded],
-        all: &[&'static Mutant],
-    ) -> Result<ExitCode, Refusal> {
-        let write = |path: &Path, text: String| {
-            std::fs::write(path, text).map_err(|error| Refusal::File { path: path.to_owned(), error })
-        };
+    fn write(path: &Path, text: String) -> Result<(), Refusal> {
+        std::fs::write(path, text).map_err(|error| Refusal::File { path: path.to_owned(), error })
+    }
+
+    /// Writes what was found so far to the file; of other mutants it has what it had.
+    fn write_down(matrix: &Matrix, recorded: &[Recorded], all: &[&'static Mutant]) -> Result<(), Refusal> {
+        // What was written since the program was built counts.
+        let before = std::fs::read_to_string(FILE).unwrap_or_default();
+        let recorded = if before.is_empty() { recorded.to_vec() } else { Recorded::read(&before)? };
+        write(Path::new(FILE), Recorded::file(&matrix.recorded(&recorded, all))?)
+    }
+
+    fn publish(arguments: &MutantsArguments, matrix: &Matrix) -> Result<ExitCode, Refusal> {
         let json = || format!("{:#}\n", matrix.to_json());
         match &arguments.json {
             Some(path) if path.as_os_str() == "-" => {
@@ -262,12 +280,6 @@ mod built {
                 print(&matrix.to_text());
             }
             None => print(&matrix.to_text()),
-        }
-        if arguments.write {
-            // What was written since the program was built counts.
-            let before = std::fs::read_to_string(FILE).unwrap_or_default();
-            let recorded = if before.is_empty() { recorded.to_vec() } else { Recorded::read(&before)? };
-            write(Path::new(FILE), Recorded::file(&matrix.recorded(&recorded, all))?)?;
         }
         Ok(if matrix.is_sound() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
     }

@@ -35,6 +35,10 @@ async fn serve(inner: Router, node: Node, fault: Fault, request: Request<Body>) 
         Fault::Takes(_) | Fault::Mends(_) => changed(&node, fault, &asked, request).await,
         _ => request,
     };
+    if matches!(fault, Fault::Hurries) && asked.is(&["send"]) {
+        tokio::spawn(inner.oneshot(request));
+        return Response::new(Body::from(r#"{"failed_pdus":{}}"#));
+    }
     let answer = match inner.oneshot(request).await {
         Ok(answer) => answer,
         Err(never) => match never {},

@@ -13,6 +13,9 @@ use crate::case::Case;
 /// The result of the last full run, a line a mutant.
 const RECORDED: &str = include_str!("../../mutants.jsonl");
 
+/// How many cases catch a mutant whose fault is in the way of everything.
+const BLUNT: usize = 30;
+
 /// A line of `mutants.jsonl`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Recorded {
@@ -22,6 +25,9 @@ pub(crate) struct Recorded {
     pub(crate) covers: Vec<String>,
     /// The cases that catch it, in the order of the draft.
     pub(crate) caught_by: Vec<String>,
+    /// The one of them that took the least time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) quickest: Option<String>,
 }
 
 impl Recorded {
@@ -76,6 +82,16 @@ impl Matrix {
         all.filter(|id| !busy.contains(id)).collect()
     }
 
+    /// The cases that catch only mutants which [`BLUNT`] cases and more catch: a fault that makes every room fail, say.
+    /// Whether they would notice the fault that they are about, the mutants do not show.
+    pub(crate) fn blunt(&self) -> Vec<&'static str> {
+        let sharp = self.rows.iter().filter(|(_, tried)| tried.caught_by.len() < BLUNT);
+        let sharp: BTreeSet<_> = sharp.flat_map(|(_, tried)| &tried.caught_by).copied().collect();
+        let idle = self.idle();
+        let all = self.full.iter().flatten().map(|case| case.id);
+        all.filter(|id| !sharp.contains(id) && !idle.contains(id)).collect()
+    }
+
     /// Whether everything is as it should be.
     pub(crate) fn is_sound(&self) -> bool {
         self.uncaught().is_empty()
@@ -89,12 +105,18 @@ impl Matrix {
         let now: BTreeMap<&str, &Tried> =
             self.rows.iter().map(|(mutant, tried)| (mutant.id, tried)).collect();
         let line = |mutant: &&'static Mutant| {
-            let caught_by = match now.get(mutant.id) {
-                Some(tried) => tried.caught_by.iter().map(ToString::to_string).collect(),
-                None => before.iter().find(|line| line.id == mutant.id)?.caught_by.clone(),
+            let (caught_by, quickest) = match now.get(mutant.id) {
+                Some(tried) => {
+                    let caught_by = tried.caught_by.iter().map(ToString::to_string).collect();
+                    (caught_by, tried.quickest.map(str::to_owned))
+                }
+                None => {
+                    let line = before.iter().find(|line| line.id == mutant.id)?;
+                    (line.caught_by.clone(), line.quickest.clone())
+                }
             };
             let covers = mutant.covers.iter().map(ToString::to_string).collect();
-            Some(Recorded { id: mutant.id.to_owned(), covers, caught_by })
+            Some(Recorded { id: mutant.id.to_owned(), covers, caught_by, quickest })
         };
         all.iter().filter_map(line).collect()
     }
@@ -107,6 +129,7 @@ impl Matrix {
                 "says": mutant.says,
                 "covers": mutant.covers,
                 "caught_by": tried.caught_by,
+                "quickest": tried.quickest,
                 "reason": tried.reason,
                 "unended": tried.unended,
                 "duration_ms": u64::try_from(tried.took.as_millis()).unwrap_or(u64::MAX),
@@ -116,6 +139,7 @@ impl Matrix {
             "mutants": rows.collect::<Vec<_>>(),
             "uncaught": self.uncaught(),
             "idle_cases": self.idle(),
+            "blunt_cases": self.blunt(),
             "unsound_cases": self.unsound,
             "notes": self.notes,
         })
@@ -143,6 +167,9 @@ impl Matrix {
         }
         for id in self.idle() {
             writeln!(out, "{id} catches no mutant")?;
+        }
+        for id in self.blunt() {
+            writeln!(out, "{id} catches only mutants that {BLUNT} cases and more catch")?;
         }
         for id in &self.unsound {
             writeln!(out, "{id} fails against a sound server")?;

@@ -9,9 +9,11 @@ mod inbound;
 mod list;
 mod matrix;
 mod mending;
+mod naming;
 mod outbound;
 mod run;
 mod seen;
+mod store;
 
 use std::sync::Arc;
 
@@ -20,14 +22,17 @@ use mimi_linearized::version::{Authorization, RoomVersion, RoomVersions, STABLE,
 use mimi_transport::assembly::Assembly;
 use mimi_transport::client::Carrier;
 use mimi_transport::node::Node;
-use rustls::ServerConfig;
+use mimi_transport::resolve::{Locate, Lookups};
+use mimi_transport::start::ServerConfig as Settings;
+use mimi_transport::store::Store;
+use rustls::{ClientConfig, ServerConfig};
 
 use crate::case::Case;
 
 pub(crate) use faults::Fault;
 pub(crate) use list::all;
 pub(crate) use matrix::{Matrix, Recorded};
-pub(crate) use run::{Plan, Tried, Until, run};
+pub(crate) use run::{Plan, Until, run};
 
 /// A faulty server.
 #[derive(Debug, Clone, Copy)]
@@ -68,8 +73,45 @@ impl Assembly for Mutant {
         }
     }
 
+    fn settings(&self, mut settings: Settings) -> Settings {
+        if let Fault::Settings(change) = self.fault {
+            change(&mut settings);
+        }
+        settings
+    }
+
+    fn store(&self, store: Arc<dyn Store>) -> Arc<dyn Store> {
+        match self.fault {
+            Fault::Stores(fault) => store::wrap(store, fault),
+            _ => store,
+        }
+    }
+
+    fn lookups(&self, lookups: Arc<dyn Lookups>) -> Arc<dyn Lookups> {
+        match self.fault {
+            Fault::Names(fault) => naming::lookups(lookups, fault),
+            _ => lookups,
+        }
+    }
+
+    fn locate(&self, locate: Arc<dyn Locate>) -> Arc<dyn Locate> {
+        match self.fault {
+            Fault::Names(fault) => naming::locate(locate, fault),
+            _ => locate,
+        }
+    }
+
+    fn client_tls(&self, config: Arc<ClientConfig>) -> Arc<ClientConfig> {
+        match self.fault {
+            Fault::Names(fault) => naming::client_tls(config, fault),
+            _ => config,
+        }
+    }
+
     fn carrier(&self, carrier: Arc<dyn Carrier>, key: &SigningKey) -> Arc<dyn Carrier> {
         match self.fault {
+            Fault::Signs(fault) => outbound::wrap(carrier, key.clone(), outbound::Spoiler::Signs(fault)),
+            Fault::Seals(fault) => outbound::wrap(carrier, key.clone(), outbound::Spoiler::Seals(fault)),
             Fault::Sends(fault) => outbound::wrap(carrier, key.clone(), outbound::Spoiler::Sends(fault)),
             Fault::Reads(fault) => outbound::wrap(carrier, key.clone(), outbound::Spoiler::Reads(fault)),
             _ => carrier,
@@ -85,7 +127,7 @@ impl Assembly for Mutant {
 
     fn federation(&self, router: axum::Router, node: &Node) -> axum::Router {
         match self.fault {
-            Fault::Answers(_) | Fault::Takes(_) | Fault::Mends(_) => {
+            Fault::Answers(_) | Fault::Takes(_) | Fault::Mends(_) | Fault::Hurries => {
                 inbound::wrap(router, node.clone(), self.fault)
             }
             _ => router,
@@ -95,6 +137,7 @@ impl Assembly for Mutant {
     fn control(&self, router: axum::Router, node: &Node) -> axum::Router {
         match self.fault {
             Fault::Shows(fault) => inbound::wrap(router, node.clone(), Fault::Answers(fault)),
+            Fault::Does(fault) => inbound::wrap(router, node.clone(), Fault::Takes(fault)),
             _ => router,
         }
     }

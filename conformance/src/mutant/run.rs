@@ -35,6 +35,8 @@ pub(crate) enum Until {
 pub(crate) struct Plan {
     /// The mutant; without one, the server is sound.
     pub(crate) mutant: Option<&'static Mutant>,
+    /// The case that is tried before the others, by itself.
+    pub(crate) first: Option<&'static Case>,
     /// The cases.
     pub(crate) cases: Vec<&'static Case>,
     /// When it is over.
@@ -48,6 +50,8 @@ pub(crate) struct Plan {
 pub(crate) struct Tried {
     /// The cases that caught the mutant: that did not pass, in the order of the draft.
     pub(crate) caught_by: Vec<&'static str>,
+    /// The one of them that needed the least time.
+    pub(crate) quickest: Option<&'static str>,
     /// What the first of them had to say.
     pub(crate) reason: Option<String>,
     /// The cases that did not end in time.
@@ -97,6 +101,7 @@ pub(crate) async fn run(plan: Plan, ports: Ports) -> Result<Tried, RunError> {
     outcomes.sort_by_key(|outcome| plan.cases.iter().position(|case| case.id == outcome.id));
     Ok(Tried {
         caught_by: outcomes.iter().map(|outcome| outcome.id).collect(),
+        quickest: outcomes.iter().min_by_key(|outcome| outcome.duration_ms).map(|outcome| outcome.id),
         reason: outcomes.into_iter().find_map(|outcome| outcome.reason),
         unended,
         took: started.elapsed(),
@@ -107,6 +112,13 @@ pub(crate) async fn run(plan: Plan, ports: Ports) -> Result<Tried, RunError> {
 async fn cases(plan: &Plan, environment: &Arc<Environment>) -> (Vec<Outcome>, usize) {
     let deadline = tokio::time::Instant::now() + LIMIT;
     let mut outcomes = Vec::new();
+    if let Some(first) = plan.first
+        && let Ok(outcome) = timeout_at(deadline, run_one(Arc::clone(environment), first)).await
+        && plan.until == Until::Caught
+        && catches(&outcome)
+    {
+        return (vec![outcome], 0);
+    }
     let places = Arc::new(Semaphore::new(CONCURRENT));
     let mut running = JoinSet::new();
     for case in plan.cases.iter().copied().filter(|case| !case.alone) {

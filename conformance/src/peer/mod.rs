@@ -204,9 +204,12 @@ impl Peer {
         Ok(Self { name, key, inner, listener: Listener { socket, serve, task } })
     }
 
-    /// Cuts every connection of the target off, requests under way included, and takes new ones.
-    pub(crate) fn cut_off(&mut self) -> Result<(), Finding> {
+    /// Cuts every connection of the target off, requests under way included, and takes new ones. Nothing that the target
+    /// sends afterwards is answered on the old ones.
+    pub(crate) async fn cut_off(&mut self) -> Result<(), Finding> {
         self.listener.task.abort();
+        // Aborting takes its time, and until then connections go on.
+        let _ = (&mut self.listener.task).await;
         self.listener.task = listen(&self.listener.socket, &self.listener.serve, &self.inner)?;
         Ok(())
     }

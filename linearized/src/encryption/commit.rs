@@ -10,11 +10,13 @@ use crate::auth::{Because, Membership, MlsRule, Refusal};
 use crate::event::Event;
 use crate::id::{DeviceId, UserId};
 use crate::room::Room;
+use crate::version::Authorization;
 
 /// A commit that fits the group and the room, not yet taken into the group.
 #[derive(Debug)]
 pub struct StagedCommit {
     suite: Suite,
+    rules: Authorization,
     staged: Staged,
 }
 
@@ -78,7 +80,7 @@ impl StagedCommit {
             let owner = devices.owner(self.suite, leaf);
             if refused(owner) {
                 let because = Because::Leaf { device: leaf.address.to_string(), owner };
-                return Err(Refusal::new(MlsRule::Credential, because));
+                self.rules.confirm::<()>(Err(Refusal::new(MlsRule::Credential, because)))?;
             }
         }
         Ok(())
@@ -106,6 +108,7 @@ pub(super) fn stage(
     apart: &Apart,
 ) -> Result<StagedCommit, Refusal> {
     let content = whole_content(event, apart)?;
+    let rules = room.version().authorization;
     match tracker {
         None => {
             let (message, state) = (&content.message, &content.public_group_state);
@@ -125,7 +128,7 @@ pub(super) fn stage(
             if change.epoch == FIRST_EPOCH {
                 check_added(&change, room)?;
             }
-            Ok(StagedCommit { suite, staged: Staged::First(Box::new((tracker, change))) })
+            Ok(StagedCommit { suite, rules, staged: Staged::First(Box::new((tracker, change))) })
         }
         Some(tracker) => {
             let staged = tracker
@@ -134,7 +137,7 @@ pub(super) fn stage(
             check_committer(staged.change(), event)?;
             check_added(staged.change(), room)?;
             check_removed(staged.change(), room)?;
-            Ok(StagedCommit { suite, staged: Staged::Later(Box::new(staged)) })
+            Ok(StagedCommit { suite, rules, staged: Staged::Later(Box::new(staged)) })
         }
     }
 }

@@ -35,6 +35,18 @@ impl RoomEvent {
         &self.id
     }
 
+    /// The same event as faulty rules read it.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn with_content(&self, change: impl FnOnce(&mut Object)) -> Self {
+        let mut changed = self.clone();
+        changed.event.body.change(|event| {
+            if let Some(content) = event.get_mut("content").and_then(serde_json::Value::as_object_mut) {
+                change(content);
+            }
+        });
+        changed
+    }
+
     /// The state events that allow it (LM-04 §5.2.1).
     #[must_use]
     pub fn auth_events(&self) -> &[EventId] {

@@ -31,7 +31,7 @@ mod rules;
 mod set;
 
 #[cfg(feature = "mutants")]
-pub use faults::Faults;
+pub use faults::{Faults, LevelFault};
 pub use known::{DRAFT_01, STABLE, TRANSFER, UNSTABLE};
 pub use rules::{
     Authorization, EventFormat, EventLimits, Hashing, HubSelection, Identifiers, Keep, OwnEvents,

@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 
 use super::pool::Pool;
 use super::{CallLimits, ClientError, ClientLimits, Message, Response, Streamed};
-use crate::resolve::Resolver;
+use crate::resolve::Locate;
 
 /// Carries a request to a server and brings its answer. The connections of a [`FederationClient`](super::FederationClient) do so; whatever watches, delays or spoils
 /// requests can stand before it (see [`Assembly`](crate::assembly::Assembly)).
@@ -43,7 +43,7 @@ pub trait Carrier: Send + Sync + 'static {
 /// Carries requests over connections to the servers themselves, of which one is kept for each.
 #[must_use]
 pub(crate) fn connections(
-    resolver: Resolver,
+    resolver: Arc<dyn Locate>,
     tls: Arc<ClientConfig>,
     limits: ClientLimits,
 ) -> Arc<dyn Carrier> {

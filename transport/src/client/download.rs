@@ -81,7 +81,7 @@ impl FederationClient {
     ) -> Result<Streamed, ClientError> {
         let (method, target, own) = (Method::GET, target_of(path)?, &self.speaker.name);
         let mut headers = HeaderMap::new();
-        for key in &self.speaker.keys {
+        for key in self.speaker.keys().iter() {
             let value = if with_content {
                 sign_request(method.as_str(), path, own, destination, None, key)
             } else {

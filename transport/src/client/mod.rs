@@ -204,7 +204,7 @@ impl FederationClient {
         tls: Arc<ClientConfig>,
         limits: ClientLimits,
     ) -> Self {
-        Self::over(name, keys, carrier::connections(resolver, tls, limits), limits)
+        Self::over(name, keys, carrier::connections(Arc::new(resolver), tls, limits), limits)
     }
 
     /// As [`FederationClient::new`], with something else than its own connections to carry its requests.

@@ -23,7 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::{ClientError, ClientLimits};
-use crate::resolve::{Endpoint, Resolver};
+use crate::resolve::{Endpoint, Locate};
 use crate::tls::{ALPN_H2, ALPN_HTTP11};
 
 /// How often a silent peer that owes us an answer is asked whether it is still there, and how long it may take to say
@@ -129,7 +129,7 @@ struct Slot {
 
 /// Keeps one HTTP/2 connection for each server, up to a number of servers.
 pub(super) struct Pool {
-    resolver: Resolver,
+    resolver: Arc<dyn Locate>,
     tls: TlsConnector,
     limits: ClientLimits,
     slots: Mutex<HashMap<ServerName, Arc<Slot>>>,
@@ -138,7 +138,7 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(resolver: Resolver, tls: Arc<ClientConfig>, limits: ClientLimits) -> Self {
+    pub(super) fn new(resolver: Arc<dyn Locate>, tls: Arc<ClientConfig>, limits: ClientLimits) -> Self {
         let (slots, ticks) = (Mutex::default(), AtomicU64::new(1));
         Self { resolver, tls: TlsConnector::from(tls), limits, slots, ticks }
     }
@@ -189,7 +189,7 @@ impl Pool {
             return Ok(Connection { reused: true, ..connection.clone() });
         }
         // Most requests find a connection, and need not carry what it takes to make one.
-        let (endpoint, until_ms) = Box::pin(self.resolver.resolve_until(server)).await?;
+        let (endpoint, until_ms) = self.resolver.locate(server).await?;
         let until_ms = until_ms.max(self.resolver.now_ms().saturating_add(MIN_AGE_MS));
         if let Some(connection) = usable.filter(|connection| connection.leads_to(&endpoint)) {
             let connection = Connection { reused: true, until_ms, ..connection };

@@ -24,6 +24,7 @@ use url::{Host, Url};
 
 use super::cache::freshness_ms;
 use super::dns::Dns;
+use super::lookups::Lookups;
 use super::policy::{AddressClass, AddressPolicy};
 use super::well_known::{MAX_BODY_BYTES, NoDelegation, Trail, delegation, is_redirection};
 use crate::tls::ALPN_H2;
@@ -43,7 +44,6 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(super) struct Web {
     pub(super) tls: Arc<ClientConfig>,
     pub(super) policy: AddressPolicy,
-    pub(super) port: u16,
 }
 
 /// A delegation, and for how many milliseconds from now it is fresh.
@@ -53,33 +53,47 @@ pub(super) struct Fresh {
     pub(super) fresh_ms: i64,
 }
 
-impl Web {
-    /// Asks the host for its delegation.
-    pub(super) async fn delegation(&self, dns: &Dns, host: &str, now_ms: i64) -> Result<Fresh, NoDelegation> {
-        let asking = self.follow(dns, host, now_ms);
-        timeout(TOTAL, asking).await.unwrap_or(Err(NoDelegation::Timeout))
-    }
+/// Asks the host for its delegation, at this port.
+pub(super) async fn asked_for_delegation(
+    lookups: &dyn Lookups,
+    host: &str,
+    port: u16,
+    now_ms: i64,
+) -> Result<Fresh, NoDelegation> {
+    let asking = follow(lookups, host, port, now_ms);
+    timeout(TOTAL, asking).await.unwrap_or(Err(NoDelegation::Timeout))
+}
 
-    async fn follow(&self, dns: &Dns, host: &str, now_ms: i64) -> Result<Fresh, NoDelegation> {
-        let begin = Trail::begin(host, self.port);
-        let (mut trail, mut url) = begin.ok_or(NoDelegation::Location("the host makes none"))?;
-        loop {
-            let exchange = |error| NoDelegation::Exchange { url: url.clone(), error };
-            // Ends the connection when it goes out of scope.
-            let mut connection = JoinSet::new();
-            let answer = self.get(dns, &url, &mut connection).await.map_err(exchange)?;
-            let status = answer.status();
-            if is_redirection(status) {
-                url = trail.follow(answer.headers())?;
-                continue;
-            }
-            if status != StatusCode::OK {
-                return Err(NoDelegation::Status(status));
-            }
-            let fresh_ms = freshness_ms(answer.headers(), now_ms);
-            let body = Limited::new(answer.into_body(), MAX_BODY_BYTES).collect().await.map_err(exchange)?;
-            return Ok(Fresh { to: delegation(&body.to_bytes())?, fresh_ms });
+async fn follow(lookups: &dyn Lookups, host: &str, port: u16, now_ms: i64) -> Result<Fresh, NoDelegation> {
+    let begin = Trail::begin(host, port);
+    let (mut trail, mut url) = begin.ok_or(NoDelegation::Location("the host makes none"))?;
+    loop {
+        let page = lookups.page(&url).await;
+        let answer = page.map_err(|error| NoDelegation::Exchange { url: url.clone(), error })?;
+        let status = answer.status();
+        if is_redirection(status) {
+            url = trail.follow(answer.headers())?;
+            continue;
         }
+        if status != StatusCode::OK {
+            return Err(NoDelegation::Status(status));
+        }
+        let fresh_ms = freshness_ms(answer.headers(), now_ms);
+        return Ok(Fresh { to: delegation(answer.body())?, fresh_ms });
+    }
+}
+
+impl Web {
+    /// What is at a URL; of an answer that is no success, the head.
+    pub(super) async fn page(&self, dns: &Dns, url: &Url) -> Result<Response<Bytes>, Failure> {
+        // Ends the connection when it goes out of scope.
+        let mut connection = JoinSet::new();
+        let (head, body) = self.get(dns, url, &mut connection).await?.into_parts();
+        let body = match head.status.is_success() {
+            true => Limited::new(body, MAX_BODY_BYTES).collect().await?.to_bytes(),
+            false => Bytes::new(),
+        };
+        Ok(Response::from_parts(head, body))
     }
 
     /// The head of the answer; its connection runs in `connection`.

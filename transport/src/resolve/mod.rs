@@ -8,6 +8,7 @@
 //! | `cache.rs` | how long such an answer is kept, and how long a host is left alone that gives none |
 //! | `policy.rs` | which addresses may be connected to |
 //! | `table.rs` | the static table |
+//! | `lookups.rs` | what is asked |
 //! | `dns.rs`, `fetch.rs` | asking DNS and web servers |
 //!
 //! The policy on addresses applies to each address after each lookup, also to those of web servers that are asked for
@@ -18,6 +19,7 @@ mod cache;
 mod dns;
 mod error;
 mod fetch;
+mod lookups;
 mod policy;
 mod srv;
 mod steps;
@@ -30,22 +32,27 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use mimi_linearized::id::ServerName;
 use rand::RngExt as _;
 use rustls::pki_types;
 
 pub use error::ResolveError;
+pub use lookups::Lookups;
 pub use policy::{AddressClass, AddressPolicy};
+pub use srv::SrvRecord;
 pub use steps::Step;
 pub use table::{StaticEntry, StaticEntryError};
 pub use well_known::WELL_KNOWN_PATH;
 
 use self::cache::Cache;
 use self::dns::Dns;
-use self::fetch::{Fresh, Web};
+use self::fetch::{Fresh, Web, asked_for_delegation};
+use self::lookups::Asking;
 use self::srv::Service;
 use self::steps::Next;
 use self::table::Table;
+use crate::assembly::{Assembly, Unchanged};
 use crate::clock::Clock;
 use crate::tls::{ClientOffer, HttpVersions, Roots, TlsError, TlsVersions, client_config};
 
@@ -117,8 +124,8 @@ impl fmt::Debug for Resolver {
 
 /// What is asked, and what it answered.
 struct Outside {
-    dns: Dns,
-    web: Web,
+    lookups: Arc<dyn Lookups>,
+    well_known_port: u16,
     clock: Clock,
     delegations: Mutex<Cache>,
     /// Hosts that are being asked for their delegation.
@@ -132,11 +139,20 @@ impl Resolver {
     /// # Errors
     /// [`TlsError::Config`], if the TLS library refuses the versions.
     pub fn new(roots: &Roots, options: ResolveOptions) -> Result<Self, TlsError> {
+        Self::assemble(roots, options, &Unchanged)
+    }
+
+    /// As [`Resolver::new`], with other parts in the place of some of its own.
+    pub(crate) fn assemble(
+        roots: &Roots,
+        options: ResolveOptions,
+        assembly: &dyn Assembly,
+    ) -> Result<Self, TlsError> {
         let ResolveOptions { policy, name_server, well_known_port, clock } = options;
-        let web = Web { tls: client_config(roots, WEB_OFFER)?, policy, port: well_known_port };
+        let web = Web { tls: assembly.client_tls(client_config(roots, WEB_OFFER)?), policy };
+        let lookups = assembly.lookups(Arc::new(Asking { dns: Dns::new(name_server), web }));
         let delegations = Mutex::new(Cache::new(REMEMBERED_HOSTS));
-        let outside =
-            Outside { dns: Dns::new(name_server), web, clock, delegations, asking: Mutex::default() };
+        let outside = Outside { lookups, well_known_port, clock, delegations, asking: Mutex::default() };
         Ok(Self { table: Table::default(), policy, outside: Arc::new(outside) })
     }
 
@@ -155,19 +171,14 @@ impl Resolver {
     }
 
     /// As [`Resolver::resolve`], with the time until which the answer may be relied on, in milliseconds since the Unix
-    /// epoch, by [`Resolver::now_ms`]: as long as a delegation, or that there is none, is kept; an hour where no host
+    /// epoch, by [`Locate::now_ms`]: as long as a delegation, or that there is none, is kept; an hour where no host
     /// was asked for one, as DNS records do change. Entries of the table are for ever.
     ///
     /// # Errors
     /// As [`Resolver::resolve`].
-    pub(crate) async fn resolve_until(&self, server: &ServerName) -> Result<(Endpoint, i64), ResolveError> {
+    async fn resolve_until(&self, server: &ServerName) -> Result<(Endpoint, i64), ResolveError> {
         let resolved = tokio::time::timeout(TOTAL, self.take_steps(server)).await;
         resolved.unwrap_or_else(|late| Err(ResolveError::Lookup { name: server.clone(), error: late.into() }))
-    }
-
-    /// The time by which delegations are kept, in milliseconds since the Unix epoch.
-    pub(crate) fn now_ms(&self) -> i64 {
-        self.outside.clock.now_ms()
     }
 
     async fn take_steps(&self, server: &ServerName) -> Result<(Endpoint, i64), ResolveError> {
@@ -197,11 +208,36 @@ impl Resolver {
                     question.answer(service)
                 }
                 Next::Addresses(question) => {
-                    let addresses = self.outside.dns.addresses(question.host()).await;
+                    let addresses = self.outside.lookups.addresses(question.host()).await;
                     question.answer(addresses)
                 }
             };
         }
+    }
+}
+
+/// Finds out where servers are. A [`Resolver`] does so by the steps of LM-04 §12.3; something else can stand before it (see
+/// [`Assembly`]).
+#[async_trait]
+pub trait Locate: Send + Sync + 'static {
+    /// Where `server` is, and until when that may be relied on, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// [`ResolveError`] says why there is nothing to connect to.
+    async fn locate(&self, server: &ServerName) -> Result<(Endpoint, i64), ResolveError>;
+
+    /// The time by which that is measured, in milliseconds since the Unix epoch.
+    fn now_ms(&self) -> i64;
+}
+
+#[async_trait]
+impl Locate for Resolver {
+    async fn locate(&self, server: &ServerName) -> Result<(Endpoint, i64), ResolveError> {
+        self.resolve_until(server).await
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.outside.clock.now_ms()
     }
 }
 
@@ -245,7 +281,7 @@ impl Outside {
     /// Asks the host and keeps what it says.
     async fn ask(&self, host: &str) -> Option<ServerName> {
         let now_ms = self.clock.now_ms();
-        match self.web.delegation(&self.dns, host, now_ms).await {
+        match asked_for_delegation(&*self.lookups, host, self.well_known_port, now_ms).await {
             Ok(Fresh { to, fresh_ms }) => {
                 self.delegations().delegated(host, to.clone(), fresh_ms, now_ms);
                 Some(to)
@@ -261,7 +297,7 @@ impl Outside {
     /// What the SRV records of a host say. A failure of DNS says as little as no record: the next step asks DNS again
     /// and reports it, and a server found there has to have the same certificate.
     async fn service(&self, host: &str) -> Service {
-        match self.dns.services(host).await {
+        match self.lookups.services(host).await {
             Ok(records) => srv::service(records, &mut |most| rand::rng().random_range(0..=most)),
             Err(error) => {
                 tracing::debug!(host, %error, "looking up the SRV record");

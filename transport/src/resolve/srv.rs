@@ -7,15 +7,15 @@ const MAX_TARGETS: usize = 8;
 
 /// One SRV record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SrvRecord {
+pub struct SrvRecord {
     /// Lower ones are tried first.
-    pub(super) priority: u16,
+    pub priority: u16,
     /// The share among records of one priority.
-    pub(super) weight: u16,
+    pub weight: u16,
     /// The port.
-    pub(super) port: u16,
+    pub port: u16,
     /// The host, without its final full stop; empty for the root, which says that there is no such service.
-    pub(super) target: String,
+    pub target: String,
 }
 
 /// Where an SRV record points to: a host whose addresses are to be looked up, and a port.

@@ -41,7 +41,7 @@ pub(super) enum NoDelegation {
     #[error("`m.server` is {0}, which cannot be contacted")]
     NotContactable(ServerName),
     #[error("asking {url}: {error}")]
-    Exchange { url: Url, error: Box<dyn std::error::Error + Send + Sync> },
+    Exchange { url: Url, error: std::io::Error },
     #[error("no complete answer in time")]
     Timeout,
 }

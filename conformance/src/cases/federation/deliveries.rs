@@ -175,7 +175,7 @@ async fn retries_after_a_lost_connection(ctx: &Context) -> Result<(), Finding> {
     let gate = room.peer.hold(|request| request.is("send"));
     alice_says(&room, "first").await?;
     let lost = gate.until_arrived("send the first message").await?;
-    room.peer.cut_off()?;
+    room.peer.cut_off().await?;
     gate.until_more_within(LONG_PATIENCE, "send the transaction again", 1).await?;
     for again in gate.arrived() {
         expect_identical(&lost, &again)?;

@@ -285,7 +285,14 @@ async fn device(ctx: &Context) -> Result<(), Finding> {
         let reply = peer.request(Method::GET, &device_path(&user, id), None).await?;
         reply.expect_error(what, 404, "M_NOT_FOUND")?;
     }
-    Ok(())
+    // Under the same id the user has another device now, and then none.
+    let next = published(ctx, device.user.localpart(), "DEVICE", 0).await?;
+    let reply = peer.request(Method::GET, &device_path(&next.user, "DEVICE"), None).await?;
+    let served = reply.expect_ok("asking for a device that was published anew")?;
+    check!(*served == next.object()?, "what is served is not the device that was published last");
+    ctx.control()?.remove_device(&ctx.recorder, &next.user, "DEVICE").await?;
+    let reply = peer.request(Method::GET, &device_path(&next.user, "DEVICE"), None).await?;
+    reply.expect_error("a device that was removed", 404, "M_NOT_FOUND")
 }
 
 async fn asks_the_owner(ctx: &Context) -> Result<(), Finding> {

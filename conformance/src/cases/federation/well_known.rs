@@ -186,7 +186,7 @@ async fn other_content_type(ctx: &Context) -> Result<(), Finding> {
 
 /// Has the target send a server a request over a new connection.
 async fn is_asked_anew(ctx: &Context, peer: &mut Peer) -> Result<bool, Finding> {
-    peer.cut_off()?;
+    peer.cut_off().await?;
     let claims = |peer: &Peer| {
         let is_claim = |request: &&crate::peer::Inbound| {
             request.method == Method::POST && request.segments().last().is_some_and(|last| last == "claim")
@@ -238,7 +238,7 @@ async fn not_kept(ctx: &Context) -> Result<(), Finding> {
         let (delegated, tcp) = (network.new_host(), listener().await?);
         network.well_known(&name, Page::delegation(&format!("{delegated}:{}", port(&tcp)?)));
         let mut new = server(ctx, &name, tcp, &delegated)?;
-        old.cut_off()?;
+        old.cut_off().await?;
         let found = is_asked_anew(ctx, &mut new).await?;
         let asked = network.asked_web(&name).len();
         check!(asked > 1, "the target did not ask again for a delegation with `Cache-Control: {cached}`");

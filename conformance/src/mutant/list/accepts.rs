@@ -13,7 +13,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "12.4/any-signature",
         "any signature of a request will do",
-        &["LM-04/12.4/18"],
+        &["LM-04/12.4/18", "LM-04/12.4/5"],
         Fault::Mends(Mending::RequestSignature),
     ),
     mutant(
@@ -49,7 +49,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "12.4.1.2/retired-key",
         "a request may be signed with a key that was retired",
-        &["LM-04/12.4.1.2/9"],
+        &["LM-04/12.4.1.2/9", "LM-04/12.4.1.2/8"],
         Fault::Mends(Mending::RetiredKey),
     ),
     mutant(
@@ -61,19 +61,19 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "5.1/lpdu-not-signed",
         "an LPDU needs no signature that holds",
-        &["LM-04/5.1/6", "LM-04/auth/1"],
+        &["LM-04/5.1/6", "LM-04/auth/1", "LM-04/6.3/2", "LM-04/6.3/3", "LM-04/6.3/5", "LM-04/6.3/7"],
         Fault::Mends(Mending::LpduSignature),
     ),
     mutant(
         "5.1/lpdu-hash-wrong",
         "an LPDU's content hash is not compared",
-        &["LM-04/5.1/11"],
+        &["LM-04/5.1/11", "LM-04/5.1/10"],
         Fault::Mends(Mending::LpduHash),
     ),
     mutant(
         "5.1/pdu-not-signed",
         "a PDU needs no signatures that hold",
-        &["LM-04/5.1/7", "LM-04/5.1/8", "LM-04/auth/2"],
+        &["LM-04/5.1/7", "LM-04/5.1/8", "LM-04/auth/2", "LM-04/12.5.1/11", "LM-04/6.3/2"],
         Fault::Mends(Mending::PduSignature),
     ),
     mutant(

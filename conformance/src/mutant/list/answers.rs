@@ -131,7 +131,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "12.10.1.1/device-without-signatures",
         "a device is served without its signatures",
-        &["LM-04/12.10.1.1/2"],
+        &["LM-04/12.10.1.1/2", "LM-04/4.1/6"],
         Fault::Answers(|asked, answer| {
             if asked.is(&["device"]) {
                 answer.edit_ok(|value| remove(value, "signatures"));
@@ -151,7 +151,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "12.10.3.1/nothing-to-claim",
         "claims are answered with nothing",
-        &["LM-04/12.10.3.1/7"],
+        &["LM-04/12.10.3.1/7", "LM-04/12.10.3.1/4"],
         Fault::Answers(|asked, answer| {
             if asked.is(&["claim"]) {
                 answer.edit_ok(|value| set(value, "one_time_keys", json!({})));

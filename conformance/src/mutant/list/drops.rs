@@ -26,7 +26,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "4.3/commits-dropped",
         "commits are dropped",
-        &["LM-04/4.3/7", "LM-04/4.3/8"],
+        &["LM-04/4.3/7", "LM-04/4.3/8", "LM-04/2/4"],
         Fault::Takes(|sent| {
             if let Some(pdus) = sent.list("pdus") {
                 pdus.retain(|pdu| pdu.get("type").and_then(Value::as_str) != Some("m.mls.commit"));

@@ -148,7 +148,16 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "12.6/hidden-is-forbidden",
         "what a server may not see is answered 403",
-        &["LM-04/12.6.1/3", "LM-04/12.6.2/4", "LM-04/12.6.3/3", "LM-04/12.6.4/7"],
+        &[
+            "LM-04/12.6.1/3",
+            "LM-04/12.6.2/4",
+            "LM-04/12.6.3/3",
+            "LM-04/12.6.4/7",
+            "LM-04/12.6.2/5",
+            "LM-04/12.6.2/6",
+            "LM-04/12.6.4/8",
+            "LM-04/12.6.4/9",
+        ],
         Fault::Answers(|asked, answer| {
             if asked.is(&["event", "state", "state_ids", "backfill"]) {
                 answer.instead((404, NOT_FOUND), (403, FORBIDDEN));

@@ -151,7 +151,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "12.4.1/key-needs-signature",
         "the server's keys are only for who signs the request",
-        &["LM-04/12.4/24"],
+        &["LM-04/12.4/24", "LM-04/12.4.1/3"],
         Fault::Answers(|asked, answer| {
             if asked.is(&["key"]) {
                 answer.status = http::StatusCode::UNAUTHORIZED;

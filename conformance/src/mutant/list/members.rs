@@ -210,7 +210,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "12.7.2.1/invite-under-another-name",
         "an invite comes back under `event`",
-        &["LM-04/12.7.2.1/19"],
+        &["LM-04/12.7.2.1/19", "LM-04/12.7.2.1/18"],
         Fault::Answers(|asked, answer| {
             if asked.is(&["invite"]) {
                 answer.edit_ok(|value| {
@@ -223,7 +223,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "12.7.1/any-event",
         "any event is taken for a membership change",
-        &["LM-04/12.7.3.2/1", "LM-04/12.7.4.2/1"],
+        &["LM-04/12.7.3.2/1", "LM-04/12.7.4.2/1", "LM-04/12.7.2.2.2/1"],
         Fault::Answers(|asked, answer| {
             if asked.is(&["send_join", "send_leave", "send_knock"]) && answer.status.as_u16() == 400 {
                 answer.status = http::StatusCode::OK;
@@ -255,7 +255,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "12.7.2.1/any-event",
         "an invite may be any membership",
-        &["LM-04/12.7.2.1/6"],
+        &["LM-04/12.7.2.1/6", "LM-04/12.7.2.1/4", "LM-04/12.7.2.1/5"],
         Fault::Answers(|asked, answer| {
             if asked.is(&["invite"]) && answer.status.as_u16() == 400 {
                 answer.status = http::StatusCode::OK;

@@ -7,7 +7,7 @@ use crate::mutant::{Fault, Mutant, mutant};
 
 /// A rule that refuses nothing.
 const fn waived(rules: &'static [Rule]) -> Fault {
-    Fault::Rules(Faults { waived: rules, barred: &[], uncited: &[] })
+    Fault::Rules(Faults { waived: rules, barred: &[], uncited: &[], levels: &[] })
 }
 
 pub(super) static MUTANTS: &[Mutant] = &[
@@ -32,7 +32,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "4.3/stranger-added",
         "a commit may add anybody's device",
-        &["LM-04/4.3/4"],
+        &["LM-04/4.3/4", "LM-04/4.3/3", "LM-04/4.3/9", "LM-04/5.1/13"],
         waived(&[Rule::Mls(MlsRule::AddedNotJoined)]),
     ),
     mutant(
@@ -52,5 +52,23 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "a commit may be sent by another than the committer",
         &["R28"],
         waived(&[Rule::Mls(MlsRule::Committer)]),
+    ),
+    mutant(
+        "4/other-suite",
+        "a commit may be of another suite than the room's",
+        &["LM-04/4/7"],
+        waived(&[Rule::Mls(MlsRule::OtherSuite)]),
+    ),
+    mutant(
+        "4.3/any-proposals",
+        "a commit may refer to proposals of others",
+        &["LM-04/4.3/1"],
+        waived(&[Rule::Mls(MlsRule::Proposals)]),
+    ),
+    mutant(
+        "4.1/any-leaf",
+        "a device comes into a group whatever its user's server says of it",
+        &["R39"],
+        waived(&[Rule::Mls(MlsRule::Credential)]),
     ),
 ];

@@ -4,17 +4,26 @@ mod accepts;
 mod answers;
 mod drops;
 mod edus;
+mod ephemeral;
 mod errors;
+mod events_made;
 mod events_served;
+mod further;
 mod headers;
 mod keys;
+mod levels;
 mod listeners;
 mod members;
 mod mls;
+mod names;
+mod notary;
 mod own_requests;
 mod rules;
+mod schema;
+mod sealing;
 mod sends;
 mod shows;
+mod stored;
 mod takes;
 mod versions;
 
@@ -24,7 +33,9 @@ use super::Mutant;
 pub(crate) fn all() -> impl Iterator<Item = &'static Mutant> {
     let files = [
         versions::MUTANTS,
+        schema::MUTANTS,
         rules::MUTANTS,
+        levels::MUTANTS,
         mls::MUTANTS,
         listeners::MUTANTS,
         accepts::MUTANTS,
@@ -36,9 +47,16 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Mutant> {
         events_served::MUTANTS,
         members::MUTANTS,
         keys::MUTANTS,
+        notary::MUTANTS,
         sends::MUTANTS,
+        sealing::MUTANTS,
         own_requests::MUTANTS,
+        names::MUTANTS,
         edus::MUTANTS,
+        ephemeral::MUTANTS,
+        stored::MUTANTS,
+        events_made::MUTANTS,
+        further::MUTANTS,
         shows::MUTANTS,
     ];
     files.into_iter().flatten()

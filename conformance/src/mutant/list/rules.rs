@@ -7,17 +7,17 @@ use crate::mutant::{Fault, Mutant, mutant};
 
 /// A rule that refuses nothing.
 const fn waived(rules: &'static [Rule]) -> Fault {
-    Fault::Rules(Faults { waived: rules, barred: &[], uncited: &[] })
+    Fault::Rules(Faults { waived: rules, barred: &[], uncited: &[], levels: &[] })
 }
 
 /// A rule that allows nothing.
 const fn barred(rules: &'static [AuthRule]) -> Fault {
-    Fault::Rules(Faults { waived: &[], barred: rules, uncited: &[] })
+    Fault::Rules(Faults { waived: &[], barred: rules, uncited: &[], levels: &[] })
 }
 
 /// Events that are not cited.
 const fn uncited(kinds: &'static [&'static str]) -> Fault {
-    Fault::Rules(Faults { waived: &[], barred: &[], uncited: kinds })
+    Fault::Rules(Faults { waived: &[], barred: &[], uncited: kinds, levels: &[] })
 }
 
 pub(super) static MUTANTS: &[Mutant] = &[
@@ -48,7 +48,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "5.2.3/5.1-malformed-membership",
         "a membership event needs no state key and no membership",
-        &["LM-04/auth/5.1", "LM-04/3.5.3.3/3"],
+        &["LM-04/auth/5.1", "LM-04/3.5.3.3/3", "LM-04/3.5.3.3/2"],
         waived(&[Rule::Auth(AuthRule::MemberMalformed)]),
     ),
     mutant(
@@ -90,7 +90,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "5.2.3/5.4.1-banned-leaves",
         "a banned user leaves",
-        &["LM-04/auth/5.4.1"],
+        &["LM-04/auth/5.4.1", "LM-04/3.5.3.3/1"],
         waived(&[Rule::Auth(AuthRule::LeaveSelf)]),
     ),
     mutant(
@@ -150,7 +150,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "5.2.3/6-not-joined",
         "who is not joined sends events",
-        &["LM-04/auth/6"],
+        &["LM-04/auth/6", "LM-04/2/1", "LM-04/5.2.3/1"],
         waived(&[Rule::Auth(AuthRule::SenderNotJoined)]),
     ),
     mutant(
@@ -240,7 +240,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "5.2.3/5.4.1-nobody-leaves",
         "nobody leaves",
-        &["LM-04/auth/5.4.1"],
+        &["LM-04/auth/5.4.1", "LM-04/12.7.2.2/2"],
         barred(&[AuthRule::LeaveSelf]),
     ),
     mutant(
@@ -262,6 +262,18 @@ pub(super) static MUTANTS: &[Mutant] = &[
         barred(&[AuthRule::KnockAllowed]),
     ),
     mutant(
+        "5.2.3/5.2.1-creator-kept-out",
+        "the creator's own join is refused",
+        &["LM-04/auth/5.2.1"],
+        barred(&[AuthRule::JoinCreator]),
+    ),
+    mutant(
+        "5.2.3/9.4-no-first-levels",
+        "the first power levels are refused",
+        &["LM-04/auth/9.4"],
+        barred(&[AuthRule::LevelsFirst]),
+    ),
+    mutant(
         "5.2.3/9.10-levels-never-change",
         "power levels never change",
         &["LM-04/auth/9.10"],
@@ -270,7 +282,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "5.2.1/create-not-cited",
         "the create event is not cited",
-        &["LM-04/5.2.1/2"],
+        &["LM-04/5.2.1/2", "LM-04/5.2.1/1"],
         uncited(&["m.room.create"]),
     ),
     mutant(

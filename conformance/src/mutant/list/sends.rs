@@ -52,7 +52,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "12.5/nothing-sent",
         "events are not sent to anybody",
-        &["LM-04/12.5/3", "LM-04/5.1/2"],
+        &["LM-04/12.5/3", "LM-04/5.1/2", "LM-04/12.7.1/3"],
         Fault::Sends(|sent| without(sent, |_| true)),
     ),
     mutant(
@@ -221,7 +221,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "3.5.1/auth-events-in-lpdu",
         "LPDUs have `auth_events`",
-        &["LM-04/3.5.1/2"],
+        &["LM-04/3.5.1/2", "LM-04/3.5.1/1"],
         Fault::Sends(|sent| edit_lpdus(sent, |pdu| set(pdu, "auth_events", json!([])))),
     ),
     mutant(
@@ -245,7 +245,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "3.5.1/wrong-lpdu-hash",
         "LPDUs have a wrong hash",
-        &["LM-04/3.5.1/5"],
+        &["LM-04/3.5.1/5", "LM-04/9.1/2"],
         Fault::Sends(|sent| {
             edit_lpdus(sent, |pdu| {
                 set(

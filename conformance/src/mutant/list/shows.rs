@@ -70,7 +70,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "4.1/any-device",
         "a device is published whoever signed it",
-        &["LM-04/4.1/7"],
+        &["LM-04/4.1/7", "LM-04/4.1/5", "LM-04/3.4/1"],
         Fault::Shows(|asked, answer| {
             if asked.is(&["devices"]) && !answer.is_ok() {
                 answer.status = http::StatusCode::OK;

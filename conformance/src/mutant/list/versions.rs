@@ -32,7 +32,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "3.2.1/i2-is-supported",
         "a version that only looks like a known one is supported",
-        &["LM-04/3.2.1/5"],
+        &["LM-04/3.2.1/5", "LM-04/3.2.1/10"],
         Fault::Versions(|versions| one_more(versions, "I.2")),
     ),
     mutant(
@@ -113,7 +113,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "8/timestamp-redacted",
         "redaction takes `origin_server_ts` away",
-        &["LM-04/8/1"],
+        &["LM-04/8/1", "LM-04/3.5/23", "LM-04/9.2/1"],
         Fault::Version(|version| without(version, "origin_server_ts")),
     ),
     mutant(
@@ -143,7 +143,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         "8/messages-kept",
         "redaction keeps the content of messages",
-        &["LM-04/8/2"],
+        &["LM-04/8/2", "LM-04/6.3/6"],
         Fault::Version(|version| keep(version, "m.room.message", Some(Keep::All))),
     ),
     mutant(

@@ -106,14 +106,17 @@ async fn default_levels(ctx: &Context) -> Result<(), Finding> {
 async fn stated_levels(ctx: &Context) -> Result<(), Finding> {
     let more = json!({"events": {"m.room.message": 20, "m.room.topic": 5}, "events_default": 15, "state_default": 12,
                       "invite": 11, "ban": 10, "kick": 10});
-    let room = room_with_levels(ctx, 10, more).await?;
+    let room = room_with_levels(ctx, 10, more.clone()).await?;
     let custom = room.peer.draft(&room.id, &room.bob, "org.example.custom", json!({"n": 1}));
     room.rejects(&room.message("10 is below 20"), "a message below its level").await?;
     room.rejects(&custom, "an event below events_default").await?;
     room.rejects(&room.state("m.room.name", "", json!({"name": "x"})), "state below state_default").await?;
     room.rejects(&room.member(&room.peer.user("carol")?, "invite"), "an invite below its level").await?;
     room.accepts(&room.state("m.room.topic", "", json!({"topic": "5 is enough for topics"}))).await?;
-    room.accepts(&room.member(&room.peer.user("dave")?, "ban")).await.map(drop)
+    room.accepts(&room.member(&room.peer.user("dave")?, "ban")).await?;
+    // What is stated counts, where it is lower than what would be without it, too.
+    set_levels(&room, 12, more).await?;
+    room.accepts(&room.state("m.room.name", "", json!({"name": "12 is enough for state"}))).await.map(drop)
 }
 
 async fn send_level(ctx: &Context) -> Result<(), Finding> {
