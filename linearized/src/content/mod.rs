@@ -17,6 +17,7 @@
 //! | [`attachment`] | files, encrypted before they are uploaded |
 //! | [`mimi`] | MIMI content |
 //! | [`timeline`] | what the events of a list come to |
+//! | [`bridge`] | events to MIMI content, and back |
 //!
 //! ```
 //! use mimi_linearized::content::{Content, Kind, View};
@@ -34,6 +35,7 @@
 
 pub mod attachment;
 pub mod blocks;
+pub mod bridge;
 pub mod convert;
 mod error;
 pub mod inside;
