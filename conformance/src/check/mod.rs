@@ -1,5 +1,6 @@
-//! Checking events, LPDUs, whole rooms, published keys and evidence without any server.
+//! Checking events, LPDUs, whole rooms, published keys, evidence and messages without any server.
 
+mod content;
 mod event;
 mod evidence;
 mod explain;
@@ -18,7 +19,8 @@ use serde_json::Value;
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     /// Whatever it looks like: `verify_keys` or `server_keys` is keys, the evidence's `kind` evidence, any other array or
-    /// an object with `events` a room, `auth_events` an event, any other object an LPDU
+    /// an object with `events` a room, `auth_events` an event, `type` and `content` alone a message, any other object an
+    /// LPDU; CBOR is a message
     Auto,
     /// A whole event, as a hub made it
     Event,
@@ -30,6 +32,8 @@ pub(crate) enum Kind {
     Evidence,
     /// Published keys: an answer to GET /_matrix/key/v2/server, an array of them, or a notary's answer
     Keys,
+    /// A message: an object with `type` and `content`, as it is inside an encrypted event, or MIMI content
+    Content,
 }
 
 /// How bad something is.
@@ -150,6 +154,9 @@ pub(crate) fn check(
     keys: Option<&ServerKeyRing>,
     version: &RoomVersion,
 ) -> Result<Checked, CheckError> {
+    if matches!(kind, Kind::Auto | Kind::Content) && content::is_mimi(bytes) {
+        return Ok(content::check_mimi(bytes));
+    }
     let value = match strict::parse(bytes) {
         Ok(value) => value,
         Err(error) => return Ok(Checked::unreadable(kind, &error)),
@@ -164,6 +171,11 @@ pub(crate) fn check(
         }
         (Kind::Auto, Value::Object(object)) if object.contains_key("events") => Kind::Room,
         (Kind::Auto, Value::Object(object)) if object.contains_key("auth_events") => Kind::Event,
+        (Kind::Auto, Value::Object(object))
+            if object.keys().all(|key| ["type", "content"].contains(&key.as_str())) && object.len() == 2 =>
+        {
+            Kind::Content
+        }
         (Kind::Auto, Value::Object(_)) => Kind::Lpdu,
         (Kind::Auto, _) => {
             return Err(CheckError::Form("an event is an object, a room is an array of events"));
@@ -172,6 +184,7 @@ pub(crate) fn check(
     };
     match (kind, value) {
         (Kind::Keys, value) => keys::check(value),
+        (Kind::Content, value) => content::check(&value),
         (Kind::Room, Value::Array(events)) => room::check(events, keys.ok_or(CheckError::RoomWithoutKeys)?),
         (Kind::Room, Value::Object(mut object)) => match object.remove("events") {
             Some(Value::Array(events)) => room::check(events, keys.ok_or(CheckError::RoomWithoutKeys)?),

@@ -27,6 +27,9 @@ event whose origin_server_ts is not past the key's validity, whatever the date i
 Evidence is a document with which a participant proves that a hub misbehaved. It is checked from its own documents and
 the hub's keys; nothing else that the accuser says is believed.
 
+Of a message is told what kind it is, what is wrong with it, and what clients show of it: one that knows the kind, and one
+that shows texts only.
+
 Characters of a document that a terminal would act on are shown as escapes; --json has them as they are.
 
 Exit codes: 0 nothing is wrong, or the evidence proves what it claims; 1 something is, or it does not, or the document
@@ -34,7 +37,8 @@ is no JSON that every reader takes for the same; 2 the command line, the keys or
 
 Examples:
   mimi check --kind room --keys keys.json room.json
-  mimi check --kind evidence --keys keys.json evidence.json")]
+  mimi check --kind evidence --keys keys.json evidence.json
+  mimi check --kind content message.json")]
 pub(crate) struct CheckArguments {
     /// What the document is
     #[arg(long, value_enum, default_value_t = Kind::Auto)]
@@ -118,6 +122,7 @@ fn explain(checked: &Checked) -> String {
 fn subject(checked: &Checked) -> String {
     match (checked.kind, checked.event_ids.as_slice()) {
         (_, _) if checked.events == 0 => "nothing could be".to_owned(),
+        (Kind::Content, _) => "a message".to_owned(),
         (Kind::Keys, _) => counted(checked.events, "key response"),
         (Kind::Room, ids) => format!("{} of {}", checked.events, counted(ids.len(), "event")),
         (Kind::Evidence, ids) => format!("evidence about {}", ids.join(" and ")),

@@ -7,10 +7,11 @@ use super::{Flag, Group, Vector};
 
 mod files;
 mod inside;
+mod kinds;
 mod mimi;
 
 pub(super) fn groups(_: Chance) -> Vec<Group> {
-    vec![mimi::group(), inside::group(), files::group()]
+    vec![kinds::group(), mimi::group(), inside::group(), files::group()]
 }
 
 /// A vector that is decided by the reading of what is inside.

@@ -70,6 +70,7 @@ pub(super) fn evaluate(kind: &str, input: &Value) -> Found {
         "authorization" => authorization(&read(input)?),
         "hub" => rooms::hub(&read(input)?),
         "participant" => rooms::participant(&read(input)?),
+        "content" => contents::content(&read(input)?),
         "mimi-content" => contents::mimi(&read(input)?),
         "plaintext" => contents::plaintext(&read(input)?),
         "encrypted-file" => contents::file(&read(input)?),

@@ -5,6 +5,7 @@
 
 mod administration;
 mod apart;
+mod content;
 mod devices;
 mod ephemeral;
 mod events;
@@ -64,7 +65,8 @@ pub fn router(node: Node) -> Router {
         .nest("/unstable/org.mimi-interop.large-rooms", large_rooms)
         .nest("/unstable/org.mimi-interop.ephemeral", ephemeral)
         .nest("/unstable/org.mimi-interop.media", media)
-        .nest("/unstable/org.mimi-interop.invites", invites);
+        .nest("/unstable/org.mimi-interop.invites", invites)
+        .route("/unstable/org.mimi-interop.content/render", post(content::render));
     Router::new()
         .nest("/control/v1", api)
         .merge(probes::router())

@@ -36,4 +36,5 @@ pub(super) const CASES: &[&[Case]] = &[
     citing::CASES,
     hub::CASES,
     contents::CASES,
+    contents::RENDERED,
 ];

@@ -1,13 +1,31 @@
 //! What messages say.
 
+use mimi_linearized::content::Content;
 use mimi_linearized::content::attachment::EncryptedFile;
 use mimi_linearized::content::inside::Plaintext;
 use mimi_linearized::content::mimi::MimiContent;
+use mimi_linearized::content::render::{Capabilities, render};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::super::oracle::hex;
 use super::{Found, bytes, object, refused};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfType {
+    #[serde(rename = "type")]
+    kind: String,
+    content: String,
+}
+
+pub(super) fn content(input: &OfType) -> Found {
+    let object = object(&input.content, "content")?;
+    let Ok(content) = Content::parse(&input.kind, object.clone()) else { return Ok(refused()) };
+    let name = content.kind().facts().map(|facts| facts.event_type);
+    let text = render(&input.kind, &object, &Capabilities::of([])).text;
+    Ok(json!({"accepted": true, "kind": name, "text": text}))
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

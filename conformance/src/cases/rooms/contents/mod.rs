@@ -1,6 +1,8 @@
 //! What messages say (draft-ralston-mimi-matrix-message-format-01): servers carry it unread and unchanged.
 
 mod carried;
+mod rendered;
 mod samples;
 
 pub(super) use carried::CASES;
+pub(super) use rendered::CASES as RENDERED;
