@@ -139,8 +139,9 @@ impl Node {
         &self,
         tell: impl FnOnce(Rotation<'_>) -> T + Send + 'static,
     ) -> Result<T, OwnKeysError> {
-        let node = self.clone();
+        let (node, span) = (self.clone(), tracing::Span::current());
         let rotating = tokio::task::spawn_blocking(move || {
+            let _entered = span.entered();
             node.own_keys.rotate(|rotation| {
                 let Rotation { new, old, retired } = rotation;
                 // What is signed with it is checked here too.

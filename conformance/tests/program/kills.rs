@@ -76,17 +76,18 @@ impl<'g> Victim<'g> {
     }
 }
 
+/// What all writers share.
+struct Load {
+    room: Value,
+    alice: String,
+    /// How much was acknowledged.
+    acks: AtomicU64,
+    stop: AtomicBool,
+}
+
 /// Says things until it is told to stop. Whatever is not answered with 200 may or may not have happened.
-fn write(
-    work: Work,
-    writer: usize,
-    at: &Victim<'_>,
-    room: &Value,
-    alice: &str,
-    said: &Said,
-    acks: &AtomicU64,
-    stop: &AtomicBool,
-) {
+fn write(work: Work, writer: usize, at: &Victim<'_>, load: &Load, said: &Said) {
+    let Load { room, alice, acks, stop } = load;
     for number in 0.. {
         if stop.load(Ordering::Acquire) {
             return;
@@ -130,12 +131,13 @@ fn survive(kills: u64) {
     assert_eq!(status, 200, "{answer}");
     let works = [Work::AtHub, Work::AtHub, Work::AtHub, Work::Across, Work::Across, Work::InPrivate];
     let said: Vec<Said> = works.iter().map(|_| Said::default()).collect();
-    let (acks, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let load = Load { room, alice, acks: AtomicU64::new(0), stop: AtomicBool::new(false) };
+    let Load { room, acks, stop, .. } = &load;
     std::thread::scope(|scope| {
         for (writer, (work, said)) in works.iter().zip(&said).enumerate() {
             let at = if matches!(work, Work::AtHub) { &hub } else { &other };
-            let (room, alice, acks, stop) = (&room, &alice, &acks, &stop);
-            scope.spawn(move || write(*work, writer, at, room, alice, said, acks, stop));
+            let load = &load;
+            scope.spawn(move || write(*work, writer, at, load, said));
         }
         for _ in 0..kills {
             // The moment is as random as the number of answers that are waited for, and where the others are by then.
@@ -159,8 +161,8 @@ fn survive(kills: u64) {
         assert!(Instant::now() < end, "something still waits in a queue");
         std::thread::yield_now();
     }
-    let at_hub = hub.with(|hub| list(hub, &room));
-    let at_other = other.with(|other| list(other, &room));
+    let at_hub = hub.with(|hub| list(hub, room));
+    let at_other = other.with(|other| list(other, room));
     assert!(at_hub.ends_with(&at_other), "the servers' lists differ");
 
     // One unbroken list.
