@@ -66,7 +66,7 @@ impl SqliteStore {
     }
 
     /// As [`SqliteStore::open`], and looks for damage first: all of the file is read, every row and every index. That
-    /// takes about a second for each gigabyte that is in memory, and what a disk takes for what is not.
+    /// takes some six seconds for each gigabyte, and what a disk takes for what is not in memory.
     ///
     /// # Errors
     /// As [`SqliteStore::open`]; [`StoreError::Malformed`] also if something is damaged.
