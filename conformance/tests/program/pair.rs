@@ -40,9 +40,12 @@ impl Ground {
         Self { ca: ca.certificate().to_owned(), certificate, folder }
     }
 
-    /// A place for a server: a port that is free now, and a folder.
+    /// A place for a server: a port that is free now, and a folder. Systems give ports from 32,768 on to whoever asks for
+    /// any, so one below that is still free when the server comes back.
     pub(crate) fn spot(&self) -> Spot {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let bound = std::iter::repeat_with(|| 10_240 + rand::random::<u16>() % 20_000)
+            .find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+        let address = bound.unwrap().local_addr().unwrap();
         let data = self.folder.path().join(address.port().to_string());
         Spot { name: format!("localhost:{}", address.port()), address: address.to_string(), data }
     }
