@@ -67,7 +67,7 @@ impl FederationClient {
             return Ok((headers, body));
         }
         let body = Limited::new(body, MAX_ERROR_BYTES).collect().await;
-        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         Err(ClientError::Api { status, error: ApiError::from_peer(status, &body) })
     }
 

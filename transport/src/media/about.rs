@@ -105,7 +105,7 @@ fn filename_of(disposition: &str) -> Option<String> {
     let extended = named("filename*").and_then(|value| {
         let encoded = value.get(..7).filter(|charset| charset.eq_ignore_ascii_case("utf-8''"));
         let encoded = encoded.and_then(|_| value.get(7..))?;
-        percent_decode_str(encoded).decode_utf8().ok().map(|name| name.into_owned())
+        percent_decode_str(encoded).decode_utf8().ok().map(std::borrow::Cow::into_owned)
     });
     extended.or_else(|| named("filename").map(|value| value.trim_matches('"').to_owned()))
 }

@@ -214,17 +214,22 @@ fn log(rules: &Rules) {
     match rules {
         Rules::Open => tracing::info!("the federation is open"),
         Rules::Allow(patterns) => {
-            tracing::info!(patterns = patterns.len(), "the federation has these servers alone")
+            let patterns = patterns.len();
+            tracing::info!(patterns, "the federation has these servers alone");
         }
         Rules::Deny(patterns) => {
-            tracing::info!(patterns = patterns.len(), "the federation has all servers but these")
+            let patterns = patterns.len();
+            tracing::info!(patterns, "the federation has all servers but these");
         }
-        Rules::Signed(list) => tracing::info!(
-            version = list.version,
-            servers = list.names.len().saturating_add(list.hashes.len()),
-            until = list.until,
-            "the federation has the servers of a signed list"
-        ),
+        Rules::Signed(list) => {
+            let servers = list.names.len().saturating_add(list.hashes.len());
+            tracing::info!(
+                version = list.version,
+                servers,
+                until = list.until,
+                "the federation has a signed list"
+            );
+        }
     }
 }
 

@@ -89,7 +89,7 @@ fn contents(place: &Place) -> Vec<PathBuf> {
 
 /// Bytes that look like anything else than a boundary, and are more than fit into a few pieces.
 fn content(bytes: usize, seed: u8) -> Vec<u8> {
-    (0..bytes).map(|index| (index % 251) as u8 ^ seed).collect()
+    (0..bytes).map(|index| u8::try_from(index % 251).unwrap() ^ seed).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
