@@ -30,7 +30,7 @@ fn the_server_has_every_operation_of_the_description() {
     let serving = Serving::start(folder.path(), "localhost:9", "127.0.0.1:0", &[]);
     let address = serving.address("control");
     let operations = operations();
-    assert_eq!(operations.len(), 25, "{operations:?}");
+    assert_eq!(operations.len(), 26, "{operations:?}");
     for (path, method) in operations {
         let path = path
             .replace("{room}", "%21nowhere%3Alocalhost%3A9")

@@ -21,6 +21,7 @@ mod report;
 mod run;
 mod serve;
 mod synapse;
+mod services;
 mod third_party;
 mod vectors;
 
