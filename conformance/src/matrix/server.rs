@@ -1,5 +1,6 @@
 //! Servers while they run.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -19,6 +20,9 @@ use crate::target::{Control, Target};
 /// How long a server may take to say that it is ready.
 const START: Duration = Duration::from_secs(60);
 
+/// How much of what it complained of is shown, in bytes.
+const COMPLAINT: usize = 500;
+
 /// Why a server does not run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
@@ -34,12 +38,18 @@ pub(crate) enum StartError {
         error: std::io::Error,
     },
     /// It did not say that it is ready.
-    #[error("{program} did not print a line of JSON with `server_name` and `control` within {} s, but {got:?}", START.as_secs())]
+    #[error(
+        "{program} did not say within {} s that it is ready, by a line of JSON with `server_name` and `control`; its \
+         first line was {got:?}, and the end of its standard error {error:?}",
+        START.as_secs()
+    )]
     NotReady {
         /// The program.
         program: String,
         /// What it printed.
         got: String,
+        /// What it wrote last on standard error.
+        error: String,
     },
 }
 
@@ -100,6 +110,8 @@ impl Running {
 
     async fn spawn(words: &[String], start: &Start<'_>) -> Result<Self, StartError> {
         let data = tempfile::tempdir().map_err(StartError::Place)?;
+        let folder = data.path().join("data");
+        std::fs::create_dir(&folder).map_err(StartError::Place)?;
         // Its port is its own as long as it runs.
         let port = start.ports.reserve(None).await.map_err(StartError::Place)?;
         let number = port.name.port().unwrap_or_default();
@@ -110,7 +122,7 @@ impl Running {
                 ("{name}", port.name.to_string()),
                 ("{port}", number.to_string()),
                 ("{listen}", format!("{}:{number}", start.ports.listen())),
-                ("{data}", path(data.path())),
+                ("{data}", path(&folder)),
                 ("{cert}", path(&start.certificate.certificate)),
                 ("{key}", path(&start.certificate.key)),
                 ("{ca}", path(start.ca)),
@@ -121,11 +133,13 @@ impl Running {
         let words: Vec<String> = words.iter().map(fill).collect();
         let (program, arguments) = words.split_first().map_or(("", &[][..]), |(first, rest)| (first, rest));
         let failed = |error| StartError::Program { program: program.to_owned(), error };
+        let path = data.path().join("stderr");
+        let complaints = File::create(&path).map_err(StartError::Place)?;
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(complaints)
             .spawn()
             .map_err(failed)?;
         let out = child.stdout.take();
@@ -149,7 +163,14 @@ impl Running {
                 resolve: Vec::new(),
                 _started: Some(started),
             }),
-            _ => Err(StartError::NotReady { program: program.to_owned(), got: line }),
+            _ => {
+                let text = std::fs::read(&path).unwrap_or_default();
+                let text = String::from_utf8_lossy(&text);
+                // Its end: before that, a server may have logged much.
+                let from = text.ceil_char_boundary(text.len().saturating_sub(COMPLAINT));
+                let error = text.get(from..).unwrap_or_default().trim().to_owned();
+                Err(StartError::NotReady { program: program.to_owned(), got: line, error })
+            }
         }
     }
 }
