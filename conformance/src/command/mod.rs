@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::RunArguments),
+    Run(Box<run::RunArguments>),
     Report(report::ReportArguments),
     Replay(replay::ReplayArguments),
     Serve(serve::ServeArguments),
@@ -45,7 +45,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         log();
     }
     match arguments.command {
-        Command::Run(arguments) => run::run(arguments).await,
+        Command::Run(arguments) => run::run(*arguments).await,
         Command::Report(arguments) => report::report(&arguments),
         Command::Replay(arguments) => replay::replay(arguments).await,
         Command::Serve(arguments) => serve::serve(arguments).await,

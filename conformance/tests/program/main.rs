@@ -20,8 +20,8 @@ mod pair;
 mod report;
 mod run;
 mod serve;
-mod synapse;
 mod services;
+mod synapse;
 mod third_party;
 mod vectors;
 

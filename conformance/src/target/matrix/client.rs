@@ -15,7 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use mimi_linearized::id::ServerName;
 use mimi_transport::tls::{ClientOffer, HttpVersions, Roots, client_config};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 
 use super::DriverError;
@@ -182,24 +182,30 @@ impl Homeserver {
 
     async fn register(&self, localpart: &str) -> Result<Value, CallError> {
         let path = "/_matrix/client/v3/register";
-        let mut body = json!({"username": localpart, "password": self.accounts.password,
-                              "initial_device_display_name": "conformance suite"});
-        let refusal = match self.call(None, Method::POST, path, Some(&body)).await {
+        let with = |auth: Option<Value>| {
+            let mut body = Map::new();
+            body.insert("username".to_owned(), json!(localpart));
+            body.insert("password".to_owned(), json!(self.accounts.password));
+            body.insert("initial_device_display_name".to_owned(), json!("conformance suite"));
+            body.extend(auth.map(|auth| ("auth".to_owned(), auth)));
+            Value::Object(body)
+        };
+        let refusal = match self.call(None, Method::POST, path, Some(&with(None))).await {
             Err(CallError::Refused { status: StatusCode::UNAUTHORIZED, body }) => body,
             other => return other,
         };
         // One round of user-interactive authentication: with nothing, or with the token that was given.
         let session = refusal.get("session").cloned().unwrap_or_default();
-        body["auth"] = match &self.accounts.registration_token {
+        let auth = match &self.accounts.registration_token {
             Some(token) => json!({"type": "m.login.registration_token", "token": token, "session": session}),
             None => json!({"type": "m.login.dummy", "session": session}),
         };
-        match self.call(None, Method::POST, path, Some(&body)).await {
+        match self.call(None, Method::POST, path, Some(&with(Some(auth)))).await {
             Err(CallError::Refused { status: StatusCode::UNAUTHORIZED, body: refusal })
                 if self.accounts.registration_token.is_some() =>
             {
-                body["auth"] = json!({"type": "m.login.dummy", "session": refusal.get("session")});
-                self.call(None, Method::POST, path, Some(&body)).await
+                let auth = json!({"type": "m.login.dummy", "session": refusal.get("session")});
+                self.call(None, Method::POST, path, Some(&with(Some(auth)))).await
             }
             other => other,
         }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::client::{CallError, Homeserver};
 use super::timeline::timeline;
@@ -38,14 +38,14 @@ pub(super) async fn change(
         ("ban", _) => Homeserver::room_path(&room, "ban"),
         _ => return Err(Failed(no_way(membership))),
     };
-    let mut body = json!({});
+    let mut body = Map::new();
     if !own || matches!(membership, "invite" | "ban") {
-        body["user_id"] = json!(target);
+        body.insert("user_id".to_owned(), json!(target));
     }
     if let Some(reason) = asked.get("reason") {
-        body["reason"] = reason.clone();
+        body.insert("reason".to_owned(), reason.clone());
     }
-    homeserver.call(Some(&session), Method::POST, &path, Some(&body)).await?;
+    homeserver.call(Some(&session), Method::POST, &path, Some(&Value::Object(body))).await?;
     if own && membership == "join" {
         driver.came(&room, &session.user_id);
     }

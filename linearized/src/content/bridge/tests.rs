@@ -30,6 +30,7 @@ fn message(number: u8) -> MessageId {
 
 const SALT: [u8; 16] = [9; 16];
 
+#[expect(clippy::needless_pass_by_value, reason = "contents are written where they are handed in")]
 fn to(event_type: &str, content: Value) -> Result<Converted<MimiContent>, NoCounterpart> {
     let content = Content::parse(event_type, content.as_object().unwrap().clone()).unwrap();
     to_mimi(&content, SALT, &Numbered)

@@ -46,7 +46,7 @@ async fn ask(place: &Place, method: Method, path: &str, kind: Option<&str>, body
     let answer =
         control::router(place.node().clone()).oneshot(request.body(body.into()).unwrap()).await.unwrap();
     let (parts, body) = answer.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     Answer { status: parts.status.as_u16(), headers: parts.headers, body }
 }
 
