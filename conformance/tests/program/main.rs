@@ -35,7 +35,11 @@ use serde_json::Value;
 /// The program with arguments.
 fn mimi(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mimi"));
-    command.args(arguments).stdin(Stdio::null()).env_remove("MIMI_LOG");
+    command.args(arguments).stdin(Stdio::null());
+    // Some are settings of the program, and some of these tests.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MIMI_")) {
+        command.env_remove(name);
+    }
     command
 }
 
