@@ -19,8 +19,8 @@
 //! #     fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), Self::Error> { to.fill(4); Ok(()) }
 //! # }
 //! # impl TryCryptoRng for Rng {}
-//! # let mut rng = Rng;
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let mut rng = Rng;
 //! let mut bytes = b"what is in the file".to_vec();
 //! let sealed = attachment::encrypt(&mut rng, &mut bytes);
 //! // Upload the bytes, then say where they are: this goes into an event.
