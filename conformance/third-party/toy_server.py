@@ -9,7 +9,7 @@ import secrets
 import socket
 import ssl
 import time
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx
 from hypercorn.asyncio import serve
@@ -18,6 +18,10 @@ from hypercorn.config import Config
 from linearized import Key, Keys, Wrong, check, check_pdu, event_id, redact
 
 FEDERATION = "/_matrix/federation"
+# Questions about a room, which only its hub answers, or about an event: with how many segments they have.
+ASKED = {
+    "v1/make_join": 5, "v1/make_knock": 5, "v1/make_leave": 5, "v1/state": 4, "v1/state_ids": 4, "v2/backfill": 4, "v2/event": 4,
+}
 
 
 def segment(text):
@@ -71,7 +75,7 @@ class ToyServer:
     async def join(self, user, room_id, via):
         """Has a user join a room by way of its hub. Returns the join."""
         make = f"{FEDERATION}/v1/make_join/{segment(room_id)}/{segment(user)}?ver=I.1"
-        template = await self.ask(via, "GET", make)
+        template = await self.template(via, make)
         draft = {"room_id": room_id, "type": "m.room.member", "sender": user, "state_key": user, "content": template["content"]}
         lpdu = self.lpdu(template["hub_server"], draft)
         joined = await self.ask(via, "POST", f"{FEDERATION}/v3/send_join/{segment(event_id(lpdu))}", lpdu)
@@ -85,7 +89,7 @@ class ToyServer:
     async def leave(self, user, room_id, via):
         """Turns an invite down, for a user of a server that is not in the room."""
         make = f"{FEDERATION}/v1/make_leave/{segment(room_id)}/{segment(user)}"
-        template = await self.ask(via, "GET", make)
+        template = await self.template(via, make)
         draft = {"room_id": room_id, "type": "m.room.member", "sender": user, "state_key": user, "content": template["content"]}
         lpdu = self.lpdu(template["hub_server"], draft)
         await self.ask(via, "POST", f"{FEDERATION}/v3/send_leave/{segment(event_id(lpdu))}", lpdu)
@@ -114,6 +118,11 @@ class ToyServer:
     async def ask(self, server, method, target, body=None):
         headers = {"Authorization": self.key.authorization(method, target, server, body)}
         return await self.raw(server, method, target, headers, body)
+
+    async def template(self, server, make):
+        """A hub's template, which stands at the top of the answer or under `event` (reading R22)."""
+        answer = await self.ask(server, "GET", make)
+        return answer.get("event", answer)
 
     async def raw(self, server, method, target, headers, body=None):
         content = None
@@ -161,40 +170,56 @@ class ToyServer:
         method, path = scope["method"], scope["raw_path"].decode()
         if (method, path) == ("GET", "/_matrix/key/v2/server"):
             return self.key.published(now() + 12 * 3600 * 1000)
-        parts = path.removeprefix(FEDERATION).split("/")
-        if len(parts) != 4 or (method, parts[2]) not in [("PUT", "send"), ("POST", "invite")]:
+        if not path.startswith(FEDERATION + "/"):
             raise Refused(404, "M_UNRECOGNIZED", "the toy server has no such endpoint")
         try:
-            request = json.loads(body)
+            request = {} if method == "GET" else json.loads(body)
         except ValueError:
             raise Refused(400, "M_NOT_JSON", "the body is no JSON") from None
+        # Who asks comes first: whoever cannot say so learns nothing of what there is.
         origin = await self.authenticate(method, path, scope, request)
+        parts = path.removeprefix(FEDERATION).split("/")
+        if method == "GET" and len(parts) == ASKED.get("/".join(parts[1:3])):
+            # The toy is the hub of no room, and gives no events away.
+            if unquote(parts[3]) in self.rooms:
+                raise Refused(400, "M_WRONG_SERVER", "the toy server is not the room's hub")
+            raise Refused(404, "M_NOT_FOUND", "the toy server does not know that")
+        if len(parts) != 4 or (method, parts[2]) not in [("PUT", "send"), ("POST", "invite")]:
+            raise Refused(404, "M_UNRECOGNIZED", "the toy server has no such endpoint")
         handler = {"send": self.transaction, "invite": self.invited}[parts[2]]
-        if (origin, parts[3]) not in self.answers:
-            self.answers[origin, parts[3]] = await handler(origin, request)
-        return self.answers[origin, parts[3]]
+        if (origin, path) not in self.answers:
+            self.answers[origin, path] = await handler(origin, request)
+        return self.answers[origin, path]
 
     async def authenticate(self, method, path, scope, request):
         target = path + ("?" + scope["query_string"].decode() if scope["query_string"] else "")
         headers = [value.decode() for name, value in scope["headers"] if name == b"authorization"]
         try:
             check(headers, "the request is not signed")
-            origins = {part.split("=", 1)[1].strip('"') for header in headers
+            origins = {part.strip().split("=", 1)[1].strip('"') for header in headers
                        for part in header.partition(" ")[2].split(",") if part.strip().lower().startswith("origin=")}
             check(len(origins) == 1, "the request has no origin")
             origin = origins.pop()
             keys = await self.keys_of(origin)
             for header in headers:
                 keys.verify_request(method, target, header, self.name, request)
-        except (Wrong, Refused, ValueError, KeyError, TypeError) as error:
+        except (Wrong, Refused, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Refused(401, "M_FORBIDDEN", str(error)) from None
         return origin
 
     async def transaction(self, origin, request):
-        for pdu in request.get("pdus", []):
+        pdus, edus = request.get("pdus", []), request.get("edus", [])
+        check(isinstance(pdus, list) and len(pdus) <= 50, "a transaction has a list of at most 50 events")
+        check(isinstance(edus, list) and len(edus) <= 100, "a transaction has a list of at most 100 EDUs")
+        for pdu in pdus:
             room = self.rooms.get(pdu["room_id"])
             if room is not None and room.hub == origin:
-                check_pdu(pdu, await self.keys_of(origin))
+                keys = await self.keys_of(origin)
+                try:
+                    check_pdu(pdu, keys)
+                except (Wrong, ValueError, KeyError, TypeError, AttributeError):
+                    # It is dropped: the events beside it are none the worse for it.
+                    continue
                 room.take(pdu)
         return {"failed_pdus": {}}
 
@@ -203,6 +228,7 @@ class ToyServer:
         check_pdu(event, await self.keys_of(origin))
         if request["room_version"] != "I.1":
             raise Refused(400, "M_INCOMPATIBLE_ROOM_VERSION", "the toy server knows I.1 only")
+        check(event["type"] == "m.room.member" and event["content"]["membership"] == "invite", "the event is no invite")
         user = event["state_key"]
         if not user.endswith(":" + self.name):
             raise Refused(403, "M_FORBIDDEN", f"{user} is no user of this server")

@@ -21,6 +21,7 @@ mod report;
 mod run;
 mod serve;
 mod services;
+mod shim;
 mod synapse;
 mod third_party;
 mod vectors;

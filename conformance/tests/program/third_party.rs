@@ -16,7 +16,7 @@ use super::{Serving, segment, text};
 const PYTHON: &str = "MIMI_PYTHON";
 
 /// A Python that has what the participant imports, or why there is none.
-fn python() -> Result<String, String> {
+pub(super) fn python() -> Result<String, String> {
     let named = std::env::var(PYTHON).ok();
     let python = named.clone().unwrap_or_else(|| "python3".to_owned());
     let imports = ["-c", "import cryptography, h2, httpx, hypercorn"];
@@ -42,12 +42,12 @@ fn curl() -> Result<(), String> {
     Err(missing)
 }
 
-fn skipped(why: &str) {
+pub(super) fn skipped(why: &str) {
     // Not `eprintln!`: what a passing test prints is not shown.
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("third-party")
 }
 
