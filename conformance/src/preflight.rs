@@ -33,7 +33,8 @@ pub(crate) async fn check(environment: &Arc<Environment>) -> Result<(), String> 
     }
     let name = &peer.name;
     Err(format!(
-        "{target} did not fetch the key of {name}, a server of the suite (its answer to a signed request was {} {})\n  \
+        "{target} did not fetch the key of {name}, a server of the suite (its answer to a signed request, GET {path}, was \
+         {} {})\n  does it look at a request's signature before it answers, whatever it answers? \
          does {} resolve for the target, and to where the suite listens (--peer-host, --peer-listen, --peer-ports)? \
          does the target trust the suite's CA? `mimi run --print-setup` says what it needs",
         reply.status.as_u16(),
