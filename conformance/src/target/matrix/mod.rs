@@ -8,6 +8,8 @@ mod client;
 mod membership;
 mod passing;
 mod rooms;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod trial;
 
