@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mimi_linearized::id::{IdError, KeyId, ServerName};
@@ -151,6 +152,8 @@ pub(crate) struct Ports {
     range: Option<(u16, u16)>,
     /// Those of this run and of others at the same time.
     used: Arc<Mutex<HashSet<u16>>>,
+    /// How many ports of the range were looked at, by all of them.
+    looked: Arc<AtomicUsize>,
     own: Mutex<HashSet<u16>>,
 }
 
@@ -162,14 +165,22 @@ impl Ports {
             Some(_) => Err(IdError::Port),
         });
         checked.map_err(|error| SetupError::Host { host: host.to_owned(), error })?;
-        Ok(Self { host: host.to_owned(), listen, range, used: Arc::default(), own: Mutex::default() })
+        Ok(Self {
+            host: host.to_owned(),
+            listen,
+            range,
+            used: Arc::default(),
+            looked: Arc::default(),
+            own: Mutex::default(),
+        })
     }
 
     /// The same for another target at the same time: none is used by both.
-    #[cfg(feature = "mutants")]
+    #[cfg(any(test, feature = "mutants"))]
     pub(crate) fn beside(&self) -> Self {
-        let (host, used) = (self.host.clone(), Arc::clone(&self.used));
-        Self { host, listen: self.listen, range: self.range, used, own: Mutex::default() }
+        let (used, looked) = (Arc::clone(&self.used), Arc::clone(&self.looked));
+        let (host, listen, range) = (self.host.clone(), self.listen, self.range);
+        Self { host, listen, range, used, looked, own: Mutex::default() }
     }
 
     /// Where the suite's servers listen.
@@ -223,9 +234,13 @@ impl Ports {
         Err(std::io::Error::other("every free port was used before: give --peer-ports"))
     }
 
-    /// A port of the range that was not used before.
+    /// A port of the range that was not used before. The range is gone through in a circle, so that a port which was given back
+    /// is not taken again at once, while connections to who had it may still be closing.
     async fn free_in(&self, first: u16, last: u16) -> std::io::Result<TcpListener> {
-        for port in first..=last {
+        let range = first..=last;
+        let start = self.looked.load(Ordering::Relaxed).checked_rem(range.len()).unwrap_or(0);
+        for port in range.clone().skip(start).chain(range.take(start)) {
+            self.looked.fetch_add(1, Ordering::Relaxed);
             if self.mark(port)
                 && let Ok(listener) = TcpListener::bind(SocketAddr::new(self.listen, port)).await
             {
@@ -416,4 +431,35 @@ fn probe(
     let tls = client_config(&roots, offer)?;
     // The client signs nothing here: every request of the suite is signed, or not, by hand.
     Ok(FederationClient::new(name.clone(), [], resolver, tls, ClientLimits::default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_was_given_back_is_not_the_next_one() {
+        let all = Ports::new("localhost", IpAddr::V4(Ipv4Addr::LOCALHOST), Some((20_000, 32_000))).unwrap();
+        let (one, other) = (all.beside(), all.beside());
+        let (first, _) = one.take().await.unwrap();
+        drop(one);
+        let (second, _) = other.take().await.unwrap();
+        assert_ne!(first, second);
+    }
+
+    #[tokio::test]
+    async fn a_range_is_gone_through_in_a_circle() {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let all = Ports::new("localhost", IpAddr::V4(Ipv4Addr::LOCALHOST), Some((port, port))).unwrap();
+        let one = all.beside();
+        let (first, listener) = one.take().await.unwrap();
+        assert!(all.beside().take().await.is_err(), "it is taken");
+        drop((one, listener));
+        let (again, _) = all.beside().take().await.unwrap();
+        assert_eq!(first, again);
+    }
 }
