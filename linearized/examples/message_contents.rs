@@ -1,15 +1,21 @@
-//! Two devices in one MLS group: one sends every kind of message that travels encrypted, the other shows what arrived,
-//! as a client that knows all kinds and as one that knows what every client does. In the end, what the list comes to.
+//! Two devices in one MLS group: one sends every kind of message, the other shows what arrived, as a client that knows
+//! all kinds and as one that knows what every client does. What servers have to see goes beside the encryption: state,
+//! redactions, typing, receipts, presence. Then a message in MIMI content with an encrypted file. In the end, what the
+//! list comes to.
 //!
 //! `cargo run -p mimi-linearized --example message_contents`
 //!
 //! There is no server here: what one device encrypts is handed to the other.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 
+use mimi_linearized::content::mimi::{
+    Aead, Disposition, MARKDOWN, MimiContent, NestedPart, Part, PartSemantics, uri,
+};
 use mimi_linearized::content::timeline::Entry;
-use mimi_linearized::content::{Capabilities, Content, Secrecy, Timeline, convert, render};
-use mimi_linearized::id::{EventId, UserId};
+use mimi_linearized::content::{Capabilities, Content, KINDS, Secrecy, Timeline, convert, markdown, render};
+use mimi_linearized::id::{EventId, RoomId, UserId};
 use mimi_linearized::json::{Object, Value, strict};
 use mimi_mls::{Changes, Decrypted, Device, Engine, KeyPackage, KeyPackageUse, Suite};
 use serde_json::json;
@@ -25,26 +31,32 @@ fn main() -> Outcome<()> {
     let mut bob = Engine::new(Device::generate(BOB, "LAPTOP", Suite::MANDATORY)?);
     join(&mut alice, &mut bob)?;
 
-    // Every kind that is inside the encryption.
+    // Every kind: inside the encryption if that is where it belongs, and otherwise as it is.
     let samples: Vec<Value> = serde_json::from_str(include_str!("../tests/data/content/samples.json"))?;
     let (all, base) = (Capabilities::all(), Capabilities::base());
-    let mut sent = 0_usize;
+    let (mut sent, mut kinds) = (0_usize, BTreeSet::new());
     for sample in samples.iter().filter(|sample| sample.get("error").is_none()) {
         let (Some(event_type), Some(content)) = (sample["type"].as_str(), sample["content"].as_object())
         else {
             continue;
         };
         let content = Content::parse(event_type, content.clone())?;
-        if content.kind().facts().is_some_and(|facts| facts.secrecy != Secrecy::Inside) {
-            continue;
-        }
-        let (event_type, arrived) = exchange(&mut alice, &mut bob, event_type, content.original())?;
+        let inside = content.kind().facts().is_none_or(|facts| facts.secrecy == Secrecy::Inside);
+        let (event_type, arrived) = match inside {
+            true => exchange(&mut alice, &mut bob, event_type, content.original())?,
+            false => (event_type.to_owned(), content.original().clone()),
+        };
         assert_eq!(arrived, *content.original());
         let (full, plain) = (render(&event_type, &arrived, &all), render(&event_type, &arrived, &base));
-        println!("{event_type}\n    {:?}\n    {:?}", full.text, plain.text);
+        let way = if inside { "encrypted" } else { "seen by servers" };
+        println!("{event_type}, {way}\n    {:?}\n    {:?}", full.text, plain.text);
         sent += 1;
+        kinds.insert(content.kind());
     }
-    println!("{sent} messages were sent and shown");
+    println!("{sent} messages of {} kinds were sent and shown", kinds.len());
+    assert!(KINDS.iter().all(|facts| kinds.contains(&facts.kind)));
+
+    mimi_content(&mut alice, &mut bob)?;
 
     // A client that only knows the older form gets it from the newer, and its own is understood.
     let older = convert::to_older("m.message", &object(json!({"m.text": "hi", "m.html": "<b>hi</b>"})))?;
@@ -108,6 +120,39 @@ fn main() -> Outcome<()> {
     }
     for (event, why) in timeline.ignored() {
         println!("{event} has no effect: {why}");
+    }
+    Ok(())
+}
+
+/// A message in MIMI content with a file that is encrypted as MIMI has it.
+fn mimi_content(alice: &mut Engine, bob: &mut Engine) -> Outcome<()> {
+    let mut stored = b"what is in the file".to_vec();
+    let file = Aead::Aes128Gcm.seal(&mut rand::rng(), &mut stored)?.at("https://a.example/f", "text/plain");
+    let text = NestedPart::single(Disposition::Render, MARKDOWN, "Look at *this*:");
+    let file = NestedPart::new(Disposition::Attachment, Part::External(Box::new(file)));
+    let parts = Part::Multi { semantics: PartSemantics::ProcessAll, parts: vec![text, file] };
+    let message = MimiContent::new(rand::random(), NestedPart::new(Disposition::Render, parts));
+    let (sender, room) = (uri::user(&UserId::parse(ALICE)?), uri::room(&RoomId::parse(ROOM)?));
+
+    let encrypted = alice.encrypt(ROOM, &message.to_bytes()?)?;
+    let Decrypted::Message { plaintext, .. } = bob.decrypt(ROOM, &encrypted.ciphertext)? else {
+        return Err("no message".into());
+    };
+    let arrived = MimiContent::parse(&plaintext)?;
+    println!("a message in MIMI content, {}", arrived.message_id(&sender, &room)?);
+    for (_, part) in arrived.body.walk() {
+        match &part.part {
+            Part::Single { content, .. } => {
+                let source = std::str::from_utf8(content)?;
+                println!("    {:?}, as HTML {:?}", markdown::to_text(source), markdown::to_html(source));
+            }
+            Part::External(file) => {
+                let mut fetched = stored.clone();
+                file.open(&mut fetched)?;
+                println!("    a file: {:?}", std::str::from_utf8(&fetched)?);
+            }
+            _ => {}
+        }
     }
     Ok(())
 }

@@ -16,6 +16,7 @@
 //! | [`inside`] | into an encrypted event and out of it |
 //! | [`attachment`] | files, encrypted before they are uploaded |
 //! | [`mimi`] | MIMI content |
+//! | [`edu`] | typing, receipts and presence between servers |
 //! | [`timeline`] | what the events of a list come to |
 //! | [`bridge`] | events to MIMI content, and back |
 //!
@@ -37,6 +38,7 @@ pub mod attachment;
 pub mod blocks;
 pub mod bridge;
 pub mod convert;
+pub mod edu;
 mod error;
 pub mod inside;
 pub mod kind;
@@ -60,7 +62,7 @@ pub use kinds::poll::{PollText, Vote, tally};
 pub use kinds::reaction::{Mark, Reaction};
 pub use kinds::sticker::Sticker;
 pub use relation::{IgnoredRelation, Relation, Relations};
-pub use render::{Capabilities, Rendering, Shown, html, render};
+pub use render::{Capabilities, Rendering, Shown, html, markdown, render};
 /// The types of the views.
 pub use ruma_events as ruma;
 pub use timeline::Timeline;
@@ -164,5 +166,7 @@ fn is_deeper_than(value: &Value, depth: usize) -> bool {
     }
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::mimi::{
     Disposition, ExternalPart, HTML, MARKDOWN, MessageId, MimiContent, NestedPart, PLAIN, Part, PartSemantics,
 };
-use super::{Converted, Ids, Loss, NoCounterpart, Outgoing};
+use super::{Converted, Ids, Loss, NoCounterpart, Outgoing, of_markdown};
 use crate::json::{MAX_INTEGER, Object};
 
 /// The events that say what a message says: one, or one for each part that is by itself.
@@ -33,7 +33,7 @@ pub fn from_mimi(message: &MimiContent, ids: &impl Ids) -> Result<Converted<Vec<
     let answered = message.in_reply_to.as_ref().and_then(|id| ids.event_of(id));
     note(&mut losses, message.in_reply_to.is_some() && answered.is_none(), Loss::Reference);
     let mut events = Vec::new();
-    parts(&message.body, &mut events, &mut losses);
+    parts(&message.body, ids, &mut events, &mut losses);
     let mut outgoing = Vec::new();
     for said in events {
         let (event_type, mut content) = match said {
@@ -112,7 +112,7 @@ fn relation(
 }
 
 /// What is said by a part and those in it.
-fn parts(part: &NestedPart, said: &mut Vec<Said>, losses: &mut BTreeSet<Loss>) {
+fn parts(part: &NestedPart, ids: &impl Ids, said: &mut Vec<Said>, losses: &mut BTreeSet<Loss>) {
     note(losses, !part.language.is_empty(), Loss::Language);
     match &part.part {
         Part::Null => note(losses, true, Loss::Parts),
@@ -131,7 +131,7 @@ fn parts(part: &NestedPart, said: &mut Vec<Said>, losses: &mut BTreeSet<Loss>) {
                 said.push(Said::Event("m.message", object(json!({"m.text": text}))));
             }
         },
-        Part::External(external) => said.push(file(part.disposition, external, losses)),
+        Part::External(external) => said.push(file(part.disposition, external, ids, losses)),
         Part::Multi { semantics, parts: inner } => {
             match choice(*semantics, inner) {
                 Some(renderings) => {
@@ -140,18 +140,14 @@ fn parts(part: &NestedPart, said: &mut Vec<Said>, losses: &mut BTreeSet<Loss>) {
                     let render = |part: &NestedPart| part.disposition == Disposition::Render;
                     note(losses, !inner.iter().all(render), Loss::Disposition);
                     // The same as a single part in Markdown becomes.
-                    let alike = matches!(
-                        renderings.as_slice(),
-                        [(MARKDOWN, source), ("text/plain", plain)] if source == plain
-                    );
-                    note(losses, alike, Loss::Parts);
+                    note(losses, is_of_markdown(&renderings), Loss::Parts);
                     said.push(Said::Event("m.message", texts(&renderings)));
                 }
                 None => {
                     note(losses, true, Loss::Parts);
                     // Of things to choose from, one is enough: the sender's favourite.
                     let taken = if *semantics == PartSemantics::ChooseOne { 1 } else { inner.len() };
-                    inner.iter().take(taken).for_each(|part| parts(part, said, losses));
+                    inner.iter().take(taken).for_each(|part| parts(part, ids, said, losses));
                 }
             }
         }
@@ -199,26 +195,46 @@ fn texts(renderings: &[(&str, &str)]) -> Object {
         [("text/plain", plain)] => object(json!({"m.text": plain})),
         [("text/html", html)] => object(json!({"m.html": html})),
         [("text/html", html), ("text/plain", plain)] => object(json!({"m.html": html, "m.text": plain})),
-        // Whoever knows no Markdown shows it as it is.
-        [(MARKDOWN, source)] => object(json!({"m.message": [
-            {"mimetype": MARKDOWN, "body": source}, {"mimetype": "text/plain", "body": source},
-        ]})),
-        several => {
-            let one = |(mimetype, body): &(&str, &str)| json!({"mimetype": mimetype, "body": body});
-            object(json!({"m.message": several.iter().map(one).collect::<Vec<_>>()}))
+        // Whoever knows no Markdown shows what it looks like.
+        [(MARKDOWN, source)] => {
+            let renderings = of_markdown(source);
+            array(renderings.iter().map(|(mimetype, body)| (*mimetype, body.as_str())))
         }
+        several => array(several.iter().copied()),
     }
 }
 
+fn array<'r>(renderings: impl Iterator<Item = (&'r str, &'r str)>) -> Object {
+    let one = |(mimetype, body)| json!({"mimetype": mimetype, "body": body});
+    object(json!({"m.message": renderings.map(one).collect::<Vec<_>>()}))
+}
+
+/// Whether renderings are those that a text in Markdown gets.
+fn is_of_markdown(renderings: &[(&str, &str)]) -> bool {
+    let Some((MARKDOWN, source)) = renderings.first() else { return false };
+    renderings.len() > 1
+        && of_markdown(source)
+            .iter()
+            .map(|(mimetype, body)| (*mimetype, body.as_str()))
+            .eq(renderings.iter().copied())
+}
+
 /// A file, or a text that says where it is.
-fn file(disposition: Disposition, external: &ExternalPart, losses: &mut BTreeSet<Loss>) -> Said {
+fn file(
+    disposition: Disposition,
+    external: &ExternalPart,
+    ids: &impl Ids,
+    losses: &mut BTreeSet<Loss>,
+) -> Said {
     let ExternalPart { content_type, url, description, filename, .. } = external;
     let name = if filename.is_empty() { url } else { filename };
     let shown = if description.is_empty() { name } else { description };
-    note(losses, external.expires != 0 || external.hash_alg != 0, Loss::File);
     let size = i64::try_from(external.size).ok().filter(|size| *size <= MAX_INTEGER);
     note(losses, size.is_none(), Loss::File);
-    if external.enc_alg != 0 || !is_content_uri(url) {
+    let brought = ids.file_of(external);
+    // A file that was brought over has a hash of its own.
+    note(losses, external.expires != 0 || (external.hash_alg != 0 && brought.is_none()), Loss::File);
+    if brought.is_none() && (external.enc_alg != 0 || !is_content_uri(url)) {
         note(losses, true, if external.enc_alg == 0 { Loss::Place } else { Loss::Cipher });
         note(losses, true, Loss::Disposition);
         let text =
@@ -233,7 +249,7 @@ fn file(disposition: Disposition, external: &ExternalPart, losses: &mut BTreeSet
         _ => ("m.file", false),
     };
     note(losses, !told || description == name || description == url, Loss::Disposition);
-    let mut block = object(json!({"url": url}));
+    let mut block = brought.unwrap_or_else(|| object(json!({"url": url})));
     let mut set = |name: &str, value: Value| drop(block.insert(name.to_owned(), value));
     if !filename.is_empty() {
         set("name", json!(filename));

@@ -1,10 +1,12 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::super::attachment;
 use super::super::mimi::{
-    CborValue, Disposition, Expiration, ExtensionName, ExternalPart, HTML, MARKDOWN, MimiContent, NestedPart,
-    PLAIN, Part, PartSemantics,
+    Aead, CborValue, Disposition, Expiration, ExtensionName, ExternalPart, HTML, MARKDOWN, MimiContent,
+    NestedPart, PLAIN, Part, PartSemantics,
 };
+use super::super::testing::Counting;
 use super::super::{Content, Kind};
 use super::*;
 
@@ -74,8 +76,10 @@ fn what_has_a_counterpart_goes_there_and_back() {
     let array = json!([
         {"mimetype": "text/vnd.x", "body": "fish()"}, {"mimetype": "text/plain", "body": "a fish"},
     ]);
-    let markdown =
-        json!([{"mimetype": MARKDOWN, "body": "*a* fish"}, {"mimetype": "text/plain", "body": "*a* fish"}]);
+    let markdown = json!([
+        {"mimetype": MARKDOWN, "body": "*a* fish"}, {"mimetype": "text/html", "body": "<p><em>a</em> fish</p>\n"},
+        {"mimetype": "text/plain", "body": "a fish"},
+    ]);
     for (message, event_type, content) in [
         (body(plain.clone()), "m.message", json!({"m.text": "a fish"})),
         (body(html.clone()), "m.message", json!({"m.html": "<b>a fish</b>"})),
@@ -163,6 +167,106 @@ fn files_are_external_parts() {
     let sealed = from(&body(NestedPart::new(Disposition::Attachment, Part::External(Box::new(sealed)))));
     assert_eq!(sealed.value[0].content, *json!({"m.text": "read this"}).as_object().unwrap());
     assert!(sealed.losses.contains(&Loss::Cipher));
+}
+
+#[test]
+fn markdown_is_carried_with_what_it_looks_like() {
+    let single = |source: &str| body(NestedPart::single(Disposition::Render, MARKDOWN, source));
+    let array = |event: &Outgoing| event.content["m.message"].clone();
+    // HTML in it is text, and a sender may not write it.
+    let there = from(&single("a <b>fish</b>"));
+    let wanted = json!([
+        {"mimetype": MARKDOWN, "body": "a <b>fish</b>"},
+        {"mimetype": "text/html", "body": "<p>a &lt;b&gt;fish&lt;/b&gt;</p>\n"},
+        {"mimetype": "text/plain", "body": "a <b>fish</b>"},
+    ]);
+    assert_eq!(array(&there.value[0]), wanted);
+    let back = to("m.message", json!({"m.message": wanted})).unwrap();
+    assert_eq!(back.value, single("a &lt;b>fish&lt;/b>"));
+    // Renderings that say something else are something else to choose from.
+    let mut other = wanted;
+    other[2]["body"] = json!("a bird");
+    let other = to("m.message", json!({"m.message": other})).unwrap();
+    assert!(matches!(other.value.body.part, Part::Multi { ref parts, .. } if parts.len() == 3));
+    // What is too large to be shown comes as it is written.
+    let large = "*a* ".repeat(2_000);
+    let there = from(&single(&large));
+    assert_eq!(array(&there.value[0]).as_array().map(Vec::len), Some(2));
+    let back = to("m.message", Value::Object(there.value[0].content.clone())).unwrap();
+    assert_eq!(back.value, single(&large));
+    // Written as a choice of its own, it comes back as one text.
+    let part = |content_type, source: &str| NestedPart::single(Disposition::Render, content_type, source);
+    let parts = vec![part(MARKDOWN, "*a*"), part(HTML, "<p><em>a</em></p>\n"), part(PLAIN, "a")];
+    let choice = Part::Multi { semantics: PartSemantics::ChooseOne, parts };
+    assert_eq!(from(&body(NestedPart::new(Disposition::Render, choice))).losses, [Loss::Salt, Loss::Parts]);
+}
+
+/// A bridge that has brought one file over, from either side to the other.
+struct Brought {
+    file: Object,
+    part: ExternalPart,
+}
+
+impl Ids for Brought {
+    fn message_of(&self, _: &EventId) -> Option<MessageId> {
+        None
+    }
+
+    fn event_of(&self, _: &MessageId) -> Option<EventId> {
+        None
+    }
+
+    fn file_of(&self, part: &ExternalPart) -> Option<Object> {
+        (part.url == self.part.url).then(|| self.file.clone())
+    }
+
+    fn part_of(&self, file: &Object) -> Option<ExternalPart> {
+        (file["url"] == self.file["url"]).then(|| self.part.clone())
+    }
+}
+
+/// The whole way of an encrypted file from one side to the other: decrypted, encrypted anew, and decrypted there.
+#[test]
+fn an_encrypted_file_is_brought_over() {
+    let mut rng = Counting(1);
+    let mut bytes = b"what is in the file".to_vec();
+    let mut there =
+        Aead::Aes128Gcm.seal(&mut rng, &mut bytes).unwrap().at("https://example.org/f", "image/png");
+    (there.filename, there.description) = ("fish.png".to_owned(), "a fish".to_owned());
+    let message = body(NestedPart::new(Disposition::Inline, Part::External(Box::new(there.clone()))));
+
+    there.open(&mut bytes).unwrap();
+    let file = attachment::encrypt(&mut rng, &mut bytes).at("mxc://example.org/f").to_json();
+    let bridge = Brought { file, part: there };
+    let event = from_mimi(&message, &bridge).unwrap();
+    assert_eq!((event.losses, event.value[0].event_type.as_str()), (vec![Loss::Salt], "m.image"));
+    let content = event.value[0].content.clone();
+    let sent = attachment::EncryptedFile::parse(content["m.file"].as_object().unwrap()).unwrap();
+    sent.decrypt(&mut bytes).unwrap();
+    assert_eq!(bytes, b"what is in the file");
+    assert_eq!((&content["m.text"], &content["m.file"]["size"]), (&json!("a fish"), &json!(19)));
+
+    let content = Content::parse("m.image", content).unwrap();
+    let back = to_mimi(&content, SALT, &bridge).unwrap();
+    assert_eq!((back.value, back.losses), (message, vec![]));
+
+    // In the older form the file is elsewhere in the content.
+    for (member, value) in [("file", Value::Object(bridge.file.clone())), ("url", bridge.file["url"].clone())]
+    {
+        let older = json!({
+            "msgtype": "m.image", "body": "a fish", "filename": "fish.png", member: value,
+            "info": {"mimetype": "image/png", "size": 19},
+        });
+        let content = Content::parse("m.room.message", older.as_object().unwrap().clone()).unwrap();
+        let Part::External(part) = to_mimi(&content, SALT, &bridge).unwrap().value.body.part else {
+            panic!()
+        };
+        assert_eq!(*part, bridge.part, "{member}");
+        // Nobody knows of it here.
+        let lost = to_mimi(&content, SALT, &Numbered).unwrap().losses;
+        let loss = if member == "file" { Loss::Cipher } else { Loss::Place };
+        assert!(lost.contains(&loss), "{member}: {lost:?}");
+    }
 }
 
 /// Each loss happens, and no conversion has one that is not in the table for its way.

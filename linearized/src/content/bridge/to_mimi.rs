@@ -8,8 +8,9 @@ use super::super::mimi::{
     Disposition, ExternalPart, HTML, MARKDOWN, MimiContent, NestedPart, PLAIN, Part, PartSemantics,
 };
 use super::super::relation::{Relation, Relations};
+use super::super::render::markdown;
 use super::super::{Blocks, Content, Kind};
-use super::{Converted, Ids, Loss, NoCounterpart};
+use super::{Converted, Ids, Loss, NoCounterpart, of_markdown};
 use crate::id::EventId;
 use crate::json::{Object, as_integer};
 
@@ -73,10 +74,10 @@ pub fn to_mimi(
         }
         (_, Some(Relation::Replace { event, new_content })) => {
             message.replaces = Some(known(Some(event), ids)?);
-            message.body = body(kind, content.event_type(), new_content, &mut losses)?;
+            message.body = body(kind, content.event_type(), new_content, ids, &mut losses)?;
         }
         (_, relation) => {
-            message.body = body(kind, content.event_type(), original, &mut losses)?;
+            message.body = body(kind, content.event_type(), original, ids, &mut losses)?;
             if let Some(Relation::Thread { root, .. }) = relation {
                 match ids.message_of(root) {
                     Some(id) => message.topic_id = id.as_bytes().to_vec(),
@@ -124,6 +125,7 @@ fn body(
     kind: Kind,
     event_type: &str,
     content: &Object,
+    ids: &impl Ids,
     losses: &mut BTreeSet<Loss>,
 ) -> Result<NestedPart, NoCounterpart> {
     let text = |name: &str| content.get(name).and_then(Value::as_str);
@@ -155,7 +157,7 @@ fn body(
     members(losses, content, &own);
     let described = renderings(content, kind == Kind::Legacy || kind == Kind::Sticker);
     if let Some(disposition) = medium {
-        return Ok(file(content, disposition, described, losses));
+        return Ok(file(content, disposition, described, ids, losses));
     }
     described.ok_or_else(|| NoCounterpart::EventType(event_type.to_owned()))
 }
@@ -173,15 +175,22 @@ fn renderings(content: &Object, legacy: bool) -> Option<NestedPart> {
         let html = member("formatted_body").map(|body| ("text/html".to_owned(), body));
         texts = html.into_iter().chain(member("body").map(|body| ("text/plain".to_owned(), body))).collect();
     }
-    // Markdown that its reader shows as it is needs no second rendering that says the same.
-    if let [(first, source), (second, plain)] = texts.as_slice()
+    // Markdown needs no renderings besides that say the same.
+    if let Some((first, source)) = texts.first()
         && first == MARKDOWN
-        && second == "text/plain"
-        && source == plain
     {
-        texts.truncate(1);
+        let alike = of_markdown(source);
+        let one = |(mimetype, body): &(String, String), (wanted, of): &(&str, String)| {
+            mimetype == wanted && body == of
+        };
+        if texts.len() == alike.len() && texts.iter().zip(&alike).all(|(found, wanted)| one(found, wanted)) {
+            texts.truncate(1);
+        }
     }
     let single = |(mimetype, body): &(String, String)| {
+        if mimetype == MARKDOWN {
+            return NestedPart::single(Disposition::Render, MARKDOWN, markdown::without_html(body));
+        }
         let content_type = match mimetype.as_str() {
             "text/plain" => PLAIN,
             "text/html" => HTML,
@@ -205,17 +214,31 @@ fn file(
     content: &Object,
     disposition: Disposition,
     described: Option<NestedPart>,
+    ids: &impl Ids,
     losses: &mut BTreeSet<Loss>,
 ) -> NestedPart {
     let block = ["m.file", "org.matrix.msc1767.file"].iter().find_map(|name| content.get(*name)?.as_object());
     let info = block.or_else(|| content.get("info").and_then(Value::as_object));
+    let older = content.get("file").and_then(Value::as_object);
     let encrypted = content.contains_key("file") || block.is_some_and(|block| block.contains_key("key"));
-    let url = named(block, "url").or_else(|| named(Some(content), "url"));
-    let (false, Some(url)) = (encrypted, url) else {
-        note(losses, true, Loss::Cipher);
-        return described.unwrap_or_else(|| NestedPart::text(""));
+    let url = named(block, "url").or_else(|| named(older, "url")).or_else(|| named(Some(content), "url"));
+    let brought = match (block.or(older), url) {
+        (Some(file), _) => ids.part_of(file),
+        (None, Some(url)) => ids.part_of(&Object::from_iter([("url".to_owned(), Value::from(url))])),
+        (None, None) => None,
     };
-    note(losses, url.starts_with("mxc://"), Loss::Place);
+    let place = match (brought, url) {
+        (Some(place), _) => place,
+        (None, Some(url)) if !encrypted => {
+            note(losses, url.starts_with("mxc://"), Loss::Place);
+            ExternalPart { url: url.to_owned(), ..ExternalPart::default() }
+        }
+        _ => {
+            note(losses, true, Loss::Cipher);
+            return described.unwrap_or_else(|| NestedPart::text(""));
+        }
+    };
+    let url = url.unwrap_or_default();
     let name = named(block, "name").or_else(|| named(Some(content), "filename")).unwrap_or_default();
     let description = described.as_ref().and_then(plain).unwrap_or_default();
     // A text that only names the file is what clients without files show, and no description.
@@ -223,11 +246,10 @@ fn file(
     let size = info.and_then(|info| as_integer(info.get("size")?)).and_then(|size| u64::try_from(size).ok());
     let external = ExternalPart {
         content_type: named(info, "mimetype").unwrap_or_default().to_owned(),
-        url: url.to_owned(),
         size: size.unwrap_or_default(),
         description: description.to_owned(),
         filename: name.to_owned(),
-        ..ExternalPart::default()
+        ..place
     };
     NestedPart::new(disposition, Part::External(Box::new(external)))
 }

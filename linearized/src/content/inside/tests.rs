@@ -116,6 +116,14 @@ fn a_plaintext_is_told_by_its_first_byte() {
     }
 }
 
+#[test]
+fn a_relation_beside_mimi_content_does_not_count() {
+    let content = MimiContent::new([3; 16], NestedPart::text("hello"));
+    let outside = object(json!({"m.relates_to": {"rel_type": "m.replace", "event_id": "$a"}}));
+    let read = Plaintext::read(&content.to_bytes().unwrap(), &outside).unwrap();
+    assert_eq!(read, Plaintext::Mimi(Box::new(content)));
+}
+
 proptest! {
     #[test]
     fn what_is_prepared_is_read_back(kind in "m\\.[a-z]{1,9}", text in ".{0,20}", about in "\\$[a-z]{1,9}", related in any::<bool>()) {

@@ -20,15 +20,18 @@
 mod cbor;
 mod error;
 mod extensions;
+mod external;
 mod id;
 mod part;
 mod read;
 mod status;
+pub mod uri;
 mod write;
 
 pub use cbor::CborValue;
 pub use error::{MimiError, MimiFault};
 pub use extensions::{ExtensionName, Extensions};
+pub use external::{Aead, ExternalError, SealedPart};
 pub use id::MessageId;
 pub use part::{Disposition, ExternalPart, NestedPart, Part, PartIndex, PartSemantics};
 pub use status::{MessageStatus, StatusReport};

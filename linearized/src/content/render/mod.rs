@@ -9,16 +9,21 @@
 
 mod bidi;
 pub mod html;
+pub mod markdown;
 mod native;
 
 use std::collections::BTreeSet;
 
+use ruma_events::message::TextRepresentation;
 use serde_json::Value;
 
 use super::blocks::is_type;
 use super::names::{AUDIO_DETAILS, FILE, IMAGE_DETAILS, LOCATION, TEXT, VIDEO_DETAILS};
 use super::{Blocks, Content, Kind, PollText, View, view};
 use crate::json::Object;
+
+/// The media type of Markdown, of whatever variant (RFC 7763).
+const MARKDOWN: &str = "text/markdown";
 
 /// What a client can show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +33,10 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// A client that knows every kind, and HTML.
+    /// A client that knows every kind, HTML and Markdown.
     #[must_use]
     pub fn all() -> Self {
-        Self::of(super::KINDS.iter().map(|facts| facts.kind))
+        Self::of(super::KINDS.iter().map(|facts| facts.kind)).with_mimetype(MARKDOWN)
     }
 
     /// What every client is expected to know: texts, images, videos and files (MF-01 §2), in either form, and HTML.
@@ -62,7 +67,8 @@ impl Capabilities {
         self
     }
 
-    /// The same client, which reads texts of another media type as well. It gets them as they were written.
+    /// The same client, which reads texts of another media type as well. It gets them as they were written, except
+    /// Markdown (`text/markdown`), which it gets as text and HTML.
     #[must_use]
     pub fn with_mimetype(mut self, mimetype: &str) -> Self {
         self.mimetypes.insert(mimetype.to_ascii_lowercase());
@@ -207,6 +213,11 @@ fn text(content: &Object, shown: Shown, capabilities: &Capabilities) -> Option<R
 /// The first representation that the client knows, or HTML where the first is plain.
 fn blocks_text(blocks: &Blocks, shown: Shown, capabilities: &Capabilities) -> Option<Rendering> {
     let first = blocks.best(|mimetype| capabilities.reads(mimetype))?;
+    if is_type(&first.mimetype, MARKDOWN)
+        && let Some(rendering) = marked_up(first, shown, capabilities)
+    {
+        return Some(rendering);
+    }
     let html = blocks.html().filter(|_| capabilities.reads("text/html"));
     let plain_or_html = ["text/plain", "text/html"].iter().any(|known| is_type(&first.mimetype, known));
     if let (true, Some(html)) = (plain_or_html, html)
@@ -217,6 +228,16 @@ fn blocks_text(blocks: &Blocks, shown: Shown, capabilities: &Capabilities) -> Op
     let chosen = if is_type(&first.mimetype, "text/html") { blocks.plain()? } else { first.body.as_str() };
     let mimetype = if is_type(&first.mimetype, "text/html") { "text/plain" } else { first.mimetype.as_str() };
     Some(Rendering { mimetype: Some(mimetype.to_owned()), ..Rendering::plain(shown, chosen) })
+}
+
+/// Markdown, if it can be read; its HTML for those who know that.
+fn marked_up(source: &TextRepresentation, shown: Shown, capabilities: &Capabilities) -> Option<Rendering> {
+    let text = markdown::to_text(&source.body)?;
+    let html = match capabilities.reads("text/html") {
+        true => markdown::to_html(&source.body)?,
+        false => html::escape(&text),
+    };
+    Some(Rendering { shown, text, html, mimetype: Some(source.mimetype.clone()) })
 }
 
 /// `formatted_body` or `body`, without the quotation of a reply.

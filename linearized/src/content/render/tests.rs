@@ -102,6 +102,31 @@ fn media_types_are_chosen_by_the_sender_and_what_is_known() {
 }
 
 #[test]
+fn markdown_is_shown_to_those_who_read_it() {
+    let content = json!({"m.message": [
+        {"mimetype": "text/markdown;variant=GFM-MIMI", "body": "*a* <b>"}, {"mimetype": "text/plain", "body": "plain"},
+    ]});
+    let render = |caps: &Capabilities, content: &Value| {
+        let Rendering { text, html, mimetype, .. } = render("m.message", &object(content.clone()), caps);
+        (text, html, mimetype.unwrap())
+    };
+    let strings = |one: [&str; 3]| one.map(str::to_owned).into();
+    let markdown = "text/markdown;variant=GFM-MIMI";
+    assert_eq!(
+        render(&Capabilities::all(), &content),
+        strings(["a <b>", "<p><em>a</em> &lt;b&gt;</p>\n", markdown])
+    );
+    let without_html = Capabilities::all().without_html();
+    assert_eq!(render(&without_html, &content), strings(["a <b>", "a &lt;b&gt;", markdown]));
+    assert_eq!(render(&Capabilities::base(), &content), strings(["plain", "plain", "text/plain"]));
+    // What is too large to be shown is text as it was written.
+    let large = "*a* ".repeat(2_000);
+    let alone = json!({"m.message": [{"mimetype": "Text/Markdown", "body": large}]});
+    let (text, html, _) = render(&Capabilities::all(), &alone);
+    assert_eq!((&text, &html), (&large, &large));
+}
+
+#[test]
 fn replies_come_without_their_quotation() {
     let relates_to = json!({"m.in_reply_to": {"event_id": "$a"}});
     let reply = json!({"msgtype": "m.text", "body": "> <@a:b> q\n> q\n\nanswer", "m.relates_to": relates_to});
