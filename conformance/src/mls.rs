@@ -216,9 +216,9 @@ impl MlsDevice {
         joined.map(drop).map_err(|error| fault(format!("a Welcome does not let its device in: {error}")))
     }
 
-    /// The content of an encrypted message.
-    pub(crate) fn encrypt(&mut self, room: &RoomId, text: &str) -> Result<Value, Finding> {
-        let encrypted = self.client().encrypt(room.as_str(), text.as_bytes()).map_err(broken)?;
+    /// The content of an encrypted message with this inside, a text or any bytes.
+    pub(crate) fn encrypt(&mut self, room: &RoomId, inside: impl AsRef<[u8]>) -> Result<Value, Finding> {
+        let encrypted = self.client().encrypt(room.as_str(), inside.as_ref()).map_err(broken)?;
         let content = EncryptedContent {
             algorithm: encrypted.algorithm.to_owned(),
             ciphertext: encrypted.ciphertext,
@@ -227,14 +227,22 @@ impl MlsDevice {
         Ok(Value::Object(content.to_json()))
     }
 
-    /// The text of an encrypted message and who sent it.
+    /// Who sent an encrypted message, and its text.
     pub(crate) fn decrypt(&mut self, room: &RoomId, event: &Value) -> Result<(String, String), Finding> {
+        let (sender, bytes) = self.decrypt_bytes(room, event)?;
+        Ok((sender, String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Who sent an encrypted message, and what is inside.
+    pub(crate) fn decrypt_bytes(
+        &mut self,
+        room: &RoomId,
+        event: &Value,
+    ) -> Result<(String, Vec<u8>), Finding> {
         let content = EncryptedContent::parse(&content_of(event))
             .map_err(|field| fault(format!("an encrypted event has no proper `{field}`")))?;
         match self.client().decrypt(room.as_str(), &content.ciphertext) {
-            Ok(Decrypted::Message { sender, plaintext, .. }) => {
-                Ok((sender.user_id().to_owned(), String::from_utf8_lossy(&plaintext).into_owned()))
-            }
+            Ok(Decrypted::Message { sender, plaintext, .. }) => Ok((sender.user_id().to_owned(), plaintext)),
             Ok(_) => Err(fault("a device was given its own message to decrypt")),
             Err(error) => Err(fault(format!("an encrypted message cannot be decrypted: {error}"))),
         }

@@ -37,4 +37,5 @@ pub(super) const CASES: &[&[Case]] = &[
     hub::CASES,
     contents::CASES,
     contents::RENDERED,
+    contents::MIMI,
 ];
