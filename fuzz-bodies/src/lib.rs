@@ -10,6 +10,7 @@ mod contents;
 mod documents;
 mod events;
 mod groups;
+mod mimi;
 mod mls;
 mod room;
 
@@ -17,6 +18,7 @@ pub use contents::message_content;
 pub use documents::{base64, canonical_json, identifiers, key_response, strict_json, x_matrix};
 pub use events::{lpdu, pdu};
 pub use groups::{mls_engine, mls_key_package, mls_tracker};
+pub use mimi::{markdown, mimi_content};
 pub use mls::{commit_content, mls_framing};
 pub use room::authorise_apply;
 
@@ -47,6 +49,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "mls_key_package", body: mls_key_package, seeds: groups::key_package_seeds },
     Target { name: "commit_content", body: commit_content, seeds: mls::content_seeds },
     Target { name: "message_content", body: message_content, seeds: contents::content_seeds },
+    Target { name: "mimi_content", body: mimi_content, seeds: mimi::message_seeds },
+    Target { name: "markdown", body: markdown, seeds: mimi::markdown_seeds },
     Target { name: "authorise_apply", body: authorise_apply, seeds: room::seeds },
 ];
 

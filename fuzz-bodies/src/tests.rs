@@ -51,6 +51,9 @@ fn the_seeds_reach_what_they_are_for() {
     assert!(
         events::lpdu_seeds().iter().all(|seed| mimi_linearized::event::Lpdu::parse(seed, version).is_ok())
     );
+    let read = |seed: &Vec<u8>| mimi_linearized::content::mimi::MimiContent::parse(seed).is_ok();
+    let messages = mimi::message_seeds();
+    assert_eq!((messages.iter().filter(|seed| read(seed)).count(), messages.len()), (16, 17));
     let mut room = room::Room::new(room::Cast::new());
     room.run(&room::seeds()[0]);
     // Create, join, join rules, two joins, the ban, the unban, the return, a message.
