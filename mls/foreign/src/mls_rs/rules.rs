@@ -51,6 +51,7 @@ impl MlsRules for Rules {
     }
 
     fn encryption_options(&self, _: &Roster<'_>, _: &GroupContext) -> Result<EncryptionOptions, Infallible> {
-        Ok(EncryptionOptions::new(false, PaddingMode::None))
+        // Its other steps are of up to a quarter of the length, which the largest messages of an event have no room for.
+        Ok(EncryptionOptions::new(false, PaddingMode::Padme))
     }
 }

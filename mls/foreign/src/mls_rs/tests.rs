@@ -59,6 +59,20 @@ fn identities_are_apart() {
     assert_ne!(identity("@a:b", "CD"), identity("@a:bC", "D"));
 }
 
+/// Lengths that are close to one another look the same (reading R58).
+#[test]
+fn messages_are_padded() {
+    let mut alice = device("@alice:a", "D", SUITE).unwrap();
+    alice.create(ROOM).unwrap();
+    alice.commit(ROOM, &RoomChanges::update()).unwrap();
+    alice.accepted(ROOM, "$first").unwrap();
+    let mut lengths: Vec<usize> = (1_000..1_100)
+        .map(|length| alice.encrypt(ROOM, &vec![7; length]).unwrap().ciphertext.len())
+        .collect();
+    lengths.dedup();
+    assert!(lengths.len() <= 4, "{lengths:?}");
+}
+
 fn library(user: &str) -> MlsRs {
     device(user, "D", SUITE).unwrap().into_library()
 }
