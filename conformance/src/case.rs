@@ -196,14 +196,14 @@ impl Verdict {
         }
     }
 
-    /// What a finding means for a case of this level.
-    pub(crate) fn of(result: &Result<(), Finding>, level: Level) -> Self {
-        match (result, level) {
-            (Ok(()), _) => Self::Pass,
-            (Err(Finding::Acceptable { .. }), _) => Self::Acceptable,
-            (Err(Finding::Untried(_)), _) => Self::Skip,
-            (Err(Finding::Fault(_)), Level::Should | Level::May) => Self::Warn,
-            (Err(Finding::Fault(_) | Finding::Suite(_)), _) => Self::Fail,
+    /// What a finding means for a case of this level, if what binds as much as `counts` has to be met.
+    pub(crate) fn of(result: &Result<(), Finding>, level: Level, counts: Level) -> Self {
+        match result {
+            Ok(()) => Self::Pass,
+            Err(Finding::Acceptable { .. }) => Self::Acceptable,
+            Err(Finding::Untried(_)) => Self::Skip,
+            Err(Finding::Fault(_)) if level > counts => Self::Warn,
+            Err(Finding::Fault(_) | Finding::Suite(_)) => Self::Fail,
         }
     }
 }

@@ -80,6 +80,12 @@ pub(crate) struct Requirement {
     pub(crate) role: Binds,
     /// What it says.
     pub(crate) says: String,
+    /// Where it stands, if its catalogue is of several documents.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for readers of the catalogue, and a test that looks for it")
+    )]
+    pub(crate) source: Option<String>,
     untestable: Option<String>,
     unspecified: Option<String>,
 }

@@ -26,6 +26,7 @@ use crate::bundle::Reach;
 use crate::case::Finding;
 use crate::mls::Stacks;
 use crate::network::{Network, NetworkError};
+use crate::profile::Terms;
 use crate::target::{EMBEDDED, Target};
 use crate::unstable::UnstableOnly;
 
@@ -101,6 +102,13 @@ impl Setup {
     /// Lets the suite's servers speak HTTP/1.1 too, with a target that knows nothing else.
     pub(crate) fn with_http1(self, http1: bool) -> Self {
         Self { http1, ..self }
+    }
+
+    /// A certificate for servers of the suite that are named otherwise: the one that was given, if the CA is not the suite's.
+    pub(crate) fn certificate_for(&self, host: &str) -> Result<ServerCertificate, SetupError> {
+        let Some(folder) = &self.ca_folder else { return Ok(self.certificate.clone()) };
+        let (now, own) = (clock::now_ms(), folder.join(host));
+        Ok(DevCa::open(folder, now)?.server_certificate(&own, &[host], now)?)
     }
 
     /// What a server of the suite listens with.
@@ -310,6 +318,8 @@ pub(crate) struct Environment {
     pub(crate) unstable_only: UnstableOnly,
     /// Keys that were had before, for servers of an earlier run.
     given_keys: OnceLock<HashMap<ServerName, SigningKey>>,
+    /// What a profile makes different.
+    terms: OnceLock<Terms>,
     target_keys: OnceCell<ServerKeys>,
 }
 
@@ -342,6 +352,7 @@ impl Environment {
             started,
             unstable_only,
             given_keys: OnceLock::new(),
+            terms: OnceLock::new(),
             target_keys,
         }))
     }
@@ -395,6 +406,16 @@ impl Environment {
     /// Has servers of an earlier run speak with the keys that they had. Before any of them is started.
     pub(crate) fn give_keys(&self, keys: HashMap<ServerName, SigningKey>) {
         let _ = self.given_keys.set(keys);
+    }
+
+    /// Runs the cases on these terms. Before any of them is started.
+    pub(crate) fn agree(&self, terms: Terms) {
+        let _ = self.terms.set(terms);
+    }
+
+    /// What a profile makes different.
+    pub(crate) fn terms(&self) -> &Terms {
+        self.terms.get_or_init(Terms::default)
     }
 
     /// How the suite and the target reach each other, as files and addresses that are still there later; nothing if the

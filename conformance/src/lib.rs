@@ -23,6 +23,7 @@ mod output;
 mod peer;
 mod preflight;
 mod printable;
+mod profile;
 mod published;
 mod report;
 mod runner;

@@ -111,6 +111,7 @@ fn severity(verdict: Verdict) -> u8 {
 }
 
 async fn try_once(environment: Arc<Environment>, case: &'static Case, order: Vec<Stack>) -> Tried {
+    let counts = environment.terms().counts;
     let context = Arc::new(Context::new(environment, order));
     let shared = Arc::clone(&context);
     // A task of its own: a panic in a case is a fault of the suite and does not stop the others.
@@ -123,7 +124,7 @@ async fn try_once(environment: Arc<Environment>, case: &'static Case, order: Vec
         Err(_) => Err(Finding::Fault(format!("the case did not end within {} s", LIMIT.as_secs()))),
     };
     drop(task);
-    let verdict = Verdict::of(&result, case.level);
+    let verdict = Verdict::of(&result, case.level, counts);
     let evidence = context.recorder.take();
     let evidence = if matches!(verdict, Verdict::Pass | Verdict::Skip) { Vec::new() } else { evidence };
     let stacks = context.stacks_used();

@@ -63,15 +63,19 @@ fn prefix(entries: &[Table]) -> String {
 }
 
 /// The prefixes of all drafts. These are fixed, so that an id of a draft which has no catalogue is found too.
-const PREFIXES: [&str; 4] = ["LM-04/", "MF-01/", "TR-00/", "FW-01/"];
+const PREFIXES: [&str; 5] = ["LM-04/", "MF-01/", "TR-00/", "FW-01/", "PROFILE/"];
 
 /// The ids of requirements and readings that a text names.
 fn named(text: &str) -> BTreeSet<String> {
     let requirement = |prefix: &str, rest: &str| {
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '/' && c != '.');
+        // The sections of profiles are their names.
+        let hyphen = prefix == "PROFILE/";
+        let end =
+            rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '/' && c != '.' && !(hyphen && c == '-'));
         let place = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default().trim_end_matches('.');
         // A place that ends open is put together at run time.
-        (!place.ends_with('/') && !place.is_empty()).then(|| format!("{prefix}{place}"))
+        let is_open = place.ends_with('/') || place.is_empty() || (hyphen && !place.contains('/'));
+        (!is_open).then(|| format!("{prefix}{place}"))
     };
     let words = text.split(|c: char| !c.is_ascii_alphanumeric());
     let digits = |word: &str| word.bytes().skip(1).all(|byte| byte.is_ascii_digit());
@@ -101,7 +105,7 @@ fn every_requirement_is_whole_and_in_its_section() {
             assert!(matches!(text(&entry, "level"), "MUST" | "SHOULD" | "MAY"), "{id}");
             assert!(matches!(text(&entry, "role"), "hub" | "participant" | "any" | "client"), "{id}");
             assert!(text(&entry, "says").ends_with('.'), "{id}");
-            let known = ["id", "section", "level", "role", "says", "untestable", "unspecified"];
+            let known = ["id", "section", "level", "role", "says", "source", "untestable", "unspecified"];
             assert!(entry.keys().all(|key| known.contains(&key.as_str())), "{id}");
             assert!(!(entry.contains_key("untestable") && entry.contains_key("unspecified")), "{id}");
             for mark in ["untestable", "unspecified"] {
@@ -127,7 +131,7 @@ fn every_reading_is_whole_and_the_cases_and_tests_that_show_it_exist() {
         assert!(!shown_by.is_empty(), "nothing shows {id}");
         let (tests, named): (Vec<&str>, Vec<&str>) = shown_by.iter().partition(|name| name.contains('#'));
         let covering: Vec<&str> =
-            cases::all().filter(|case| case.covers.contains(&id)).map(|case| case.id).collect();
+            cases::everything().filter(|case| case.covers.contains(&id)).map(|case| case.id).collect();
         assert_eq!(named, covering, "the cases that cover {id}, in order");
         for test in tests {
             let (file, function) = test.split_once('#').unwrap();

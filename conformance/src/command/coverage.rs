@@ -54,7 +54,7 @@ impl CoverageArguments {
     /// Whether nothing is wrong.
     fn execute(&self) -> Result<bool, String> {
         let catalogue = Catalogue::read().map_err(|error| error.to_string())?;
-        let mut coverage = Coverage::of(&catalogue, cases::all().map(|case| (case.id, case.covers)));
+        let mut coverage = Coverage::of(&catalogue, cases::everything().map(|case| (case.id, case.covers)));
         if let Some(name) = &self.draft {
             coverage = coverage.only(name);
             if coverage.drafts.is_empty() {

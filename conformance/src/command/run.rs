@@ -10,6 +10,7 @@ use std::time::Instant;
 use clap::Args;
 use globset::{Glob, GlobMatcher};
 use mimi_linearized::id::ServerName;
+use mimi_transport::assembly::{Assembly, Unchanged};
 use mimi_transport::resolve::StaticEntry;
 use mimi_transport::tls::ServerCertificate;
 use time::OffsetDateTime;
@@ -24,6 +25,7 @@ use crate::environment::{Environment, PeerCertificate, Ports, Setup};
 use crate::mls::Stacks;
 use crate::output::print;
 use crate::preflight;
+use crate::profile::{Profile, Terms};
 use crate::report::{Progress, Report, SuiteInfo, TargetInfo};
 use crate::runner;
 use crate::target::{Accounts, Control, Embedded, Matrix, Target, Undriven};
@@ -38,6 +40,7 @@ cannot reach the suite's own servers.
 Examples:
   mimi run
   mimi run --only '5.2.3/*' --json report.json --html report.html
+  mimi run --profile closed-federation
   mimi run --expect known.toml --baseline last-week.json --bundles failures
   mimi run --print-setup --peer-ca-dir ./peers
   mimi run --target localhost:8448 --driver control=http://127.0.0.1:8449 --ca data/ca.pem --peer-ca-dir ./peers")]
@@ -84,6 +87,13 @@ pub(crate) struct RunArguments {
     /// Say what the target has to be told, and end
     #[arg(long)]
     print_setup: bool,
+    /// A profile: core, strict, closed-federation and others, or a path to a TOML file. It says which cases are tried, which
+    /// levels count, and with which settings the reference server is started; docs/profiles/ has a page about each
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// With a profile of a closed federation: a second host name for where the suite's own servers listen, that is outside
+    #[arg(long, value_name = "HOST", requires = "profile")]
+    outsider_host: Option<String>,
     /// Only cases whose id matches, such as '5.2.3/*'
     #[arg(long, value_name = "GLOB")]
     only: Option<CaseGlob>,
@@ -203,7 +213,8 @@ pub(crate) async fn run(arguments: RunArguments) -> ExitCode {
 
 impl RunArguments {
     async fn execute(self) -> Result<ExitCode, Refusal> {
-        let selected = self.select();
+        let profile = self.profile.as_deref().map(Profile::find).transpose().map_err(usage)?;
+        let selected = self.select(profile.as_ref());
         if selected.is_empty() {
             return Err(usage("no case matches; `mimi run --list` shows all of them"));
         }
@@ -225,10 +236,14 @@ impl RunArguments {
             self.print_setup(&setup);
             return Ok(ExitCode::SUCCESS);
         }
+        let settled = profile.as_ref().map(|profile| profile.server().settle(ports.host())).transpose();
+        let settled = settled.map_err(usage)?;
         let (network, embedded) = match driver {
             Driver::Embedded => {
                 let network = setup.network(&ports).await.map_err(usage)?;
-                let embedded = Embedded::start(&setup, &ports, &self.resolve, network.as_ref()).await;
+                let assembly = settled.as_ref().map_or(&Unchanged as &dyn Assembly, |settled| settled);
+                let embedded =
+                    Embedded::assemble(&setup, &ports, &self.resolve, network.as_ref(), assembly).await;
                 (network, Some(embedded.map_err(usage)?))
             }
             Driver::Control(_) | Driver::Matrix(_) | Driver::None => (None, None),
@@ -242,6 +257,10 @@ impl RunArguments {
         let environment =
             Environment::new(target, setup, ports, self.resolve.clone(), network, seed, self.mls)
                 .map_err(usage)?;
+        environment.agree(Terms {
+            counts: profile.as_ref().map_or(Level::Must, Profile::counts),
+            outsider_host: self.outsider_host.clone(),
+        });
         if embedded.is_none() {
             preflight::check(&environment).await.map_err(Refusal::Unreachable)?;
         }
@@ -256,10 +275,11 @@ impl RunArguments {
             mls: self.mls.to_string(),
             started: started.0.format(&Rfc3339).unwrap_or_default(),
             duration_ms: u64::try_from(started.1.elapsed().as_millis()).unwrap_or(u64::MAX),
-            cases: cases::all().count(),
+            cases: profile.as_ref().map_or_else(|| cases::all().count(), |profile| profile.cases().count()),
         };
         let info = environment.target.info.clone();
         let mut report = Report::new(suite, info, outcomes, &prepared.expectations);
+        report.profile = profile.as_ref().map(Profile::info);
         if let Some(folder) = self.outputs.bundles() {
             bundle::write(folder, &report, &environment).map_err(usage)?;
         }
@@ -271,12 +291,15 @@ impl RunArguments {
     }
 
     /// The cases that are asked for.
-    fn select(&self) -> Vec<&'static Case> {
+    fn select(&self, profile: Option<&Profile>) -> Vec<&'static Case> {
         let below = |case: &Case, section: &str| {
             let rest = case.section().strip_prefix(section);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        cases::all()
+        let of_profile = |profile: &Profile| profile.cases().collect::<Vec<_>>();
+        let cases = profile.map_or_else(|| cases::all().collect(), of_profile);
+        cases
+            .into_iter()
             .filter(|case| self.only.as_ref().is_none_or(|only| only.0.is_match(case.id)))
             .filter(|case| self.section.as_ref().is_none_or(|section| below(case, section)))
             .filter(|case| self.level.is_none_or(|level| case.level <= level))

@@ -16,7 +16,8 @@ required, and otherwise *open*. Each MUST is one of the first three. A cell has 
 and behind it, where there are any, those that are untestable (`t`), unspecified (`s`) and open (`o`).
 
 Of LM-04, those without a case are listed. Of the other drafts a server can show what they share with LM-04, and that it
-carries their messages unread; why it is not more is in their catalogues, at each requirement.
+carries their messages unread; why it is not more is in their catalogues, at each requirement. PROFILE has what
+[profiles](../conformance/README.md#profiles) ask for, by profile: their cases are in runs with `--profile` alone.
 ";
 
 /// The page.

@@ -112,12 +112,12 @@ pub(crate) struct DraftCoverage<'r> {
 impl<'r> DraftCoverage<'r> {
     /// The requirements of each section, in the order of the draft.
     pub(crate) fn sections(&self) -> Vec<(&'r str, Vec<&Line<'r>>)> {
-        let mut sections: BTreeMap<Vec<u32>, (&str, Vec<&Line<'_>>)> = BTreeMap::new();
+        let mut sections: BTreeMap<(Vec<u32>, &str), Vec<&Line<'_>>> = BTreeMap::new();
         for line in &self.lines {
             let section = line.requirement.section.as_str();
-            sections.entry(place(section)).or_insert_with(|| (section, Vec::new())).1.push(line);
+            sections.entry((place(section), section)).or_default().push(line);
         }
-        sections.into_values().collect()
+        sections.into_iter().map(|((_, section), lines)| (section, lines)).collect()
     }
 }
 

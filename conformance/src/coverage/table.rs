@@ -44,14 +44,15 @@ fn cells<'l>(lines: &[&'l Line<'l>]) -> String {
 
 fn write_draft(out: &mut String, draft: &DraftCoverage<'_>) -> std::fmt::Result {
     let head = "cov. unt uns opn";
+    let wide = draft.sections().iter().map(|(section, _)| section.len()).max().unwrap_or_default().max(11);
     writeln!(out, "{} ({}.toml): {} requirements", draft.draft, draft.draft.name, draft.lines.len())?;
-    writeln!(out, "{:<11} {:<16}   {:<16}   {:<16}", "", "MUST", "SHOULD", "MAY")?;
-    writeln!(out, "{:<11} {head:<16}   {head:<16}   {head:<16}", "section")?;
+    writeln!(out, "{:<wide$} {:<16}   {:<16}   {:<16}", "", "MUST", "SHOULD", "MAY")?;
+    writeln!(out, "{:<wide$} {head:<16}   {head:<16}   {head:<16}", "section")?;
     for (section, lines) in draft.sections() {
-        writeln!(out, "{section:<11} {}", cells(&lines))?;
+        writeln!(out, "{section:<wide$} {}", cells(&lines))?;
     }
     let all: Vec<_> = draft.lines.iter().collect();
-    writeln!(out, "{:<11} {}\n", "all", cells(&all))?;
+    writeln!(out, "{:<wide$} {}\n", "all", cells(&all))?;
     Ok(())
 }
 

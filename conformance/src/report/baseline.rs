@@ -138,7 +138,7 @@ impl Baseline {
                 Direction::Unknown => comparison.unknown.push(change),
             }
         }
-        let known: BTreeSet<&str> = cases::all().map(|case| case.id).collect();
+        let known: BTreeSet<&str> = cases::everything().map(|case| case.id).collect();
         comparison.removed = earlier.into_keys().filter(|id| !known.contains(id.as_str())).collect();
         comparison.removed.sort_by_key(|id| place(id.split('/').next().unwrap_or_default()));
         comparison

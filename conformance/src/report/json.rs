@@ -31,7 +31,7 @@ pub(crate) struct SuiteInfo {
     pub(crate) started: String,
     /// How long it took.
     pub(crate) duration_ms: u64,
-    /// How many cases the suite has, whether or not they were asked for.
+    /// How many cases the suite has, or the profile, whether or not they were asked for.
     pub(crate) cases: usize,
 }
 
@@ -44,6 +44,32 @@ pub(crate) struct TargetInfo {
     pub(crate) driver: String,
 }
 
+/// The profile of a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ProfileInfo {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its title.
+    pub(crate) title: String,
+    /// The least binding level that has to be met.
+    pub(crate) counts: Level,
+    /// What it is based on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) based_on: Vec<Source>,
+}
+
+/// A document that a profile is based on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Source {
+    /// Its title.
+    pub(crate) title: String,
+    /// Its version or date.
+    pub(crate) version: String,
+    /// Where it is.
+    pub(crate) link: String,
+}
+
 /// A report.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Report {
@@ -53,6 +79,9 @@ pub(crate) struct Report {
     pub(crate) suite: SuiteInfo,
     /// About what.
     pub(crate) target: TargetInfo,
+    /// By which profile, if by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) profile: Option<ProfileInfo>,
     /// The verdicts in numbers.
     pub(crate) summary: Summary,
     /// What is otherwise than in an earlier report, if there is one to compare with.
@@ -174,7 +203,8 @@ impl Report {
     ) -> Self {
         let cases: Vec<_> =
             outcomes.into_iter().map(|outcome| CaseResult::of(outcome, expectations)).collect();
-        Self { format: FORMAT, suite, target, summary: Summary::of(&cases), baseline: None, cases }
+        let summary = Summary::of(&cases);
+        Self { format: FORMAT, suite, target, profile: None, summary, baseline: None, cases }
     }
 
     /// Whether every required case passed, as far as it was not expected to fail, and none passed that was.
@@ -184,12 +214,12 @@ impl Report {
 
     /// The cases by section, in the draft's order.
     pub(crate) fn sections(&self) -> impl Iterator<Item = (&str, Vec<&CaseResult>)> {
-        let mut sections: BTreeMap<Vec<u32>, (&str, Vec<&CaseResult>)> = BTreeMap::new();
+        let mut sections: BTreeMap<(Vec<u32>, &str), Vec<&CaseResult>> = BTreeMap::new();
         for case in &self.cases {
             let section = case.section();
-            sections.entry(place(section)).or_insert_with(|| (section, Vec::new())).1.push(case);
+            sections.entry((place(section), section)).or_default().push(case);
         }
-        sections.into_values()
+        sections.into_iter().map(|((_, section), cases)| (section, cases))
     }
 
     /// Writes the report to a file, or to standard output if the path is `-`.

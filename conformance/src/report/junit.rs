@@ -21,7 +21,7 @@ pub(crate) fn junit(report: &Report, catalogue: &Catalogue) -> Result<String, Se
         quick_junit::Report::new(format!("mimi run: {}", printable(&report.target.server_name)));
     document.set_time(Duration::from_millis(report.suite.duration_ms));
     for (section, cases) in report.sections() {
-        let mut suite = TestSuite::new(format!("LM-04 {section}"));
+        let mut suite = TestSuite::new(format!("{} {section}", document_of(section)));
         suite.set_time(cases.iter().map(|case| Duration::from_millis(case.duration_ms)).sum());
         for (name, value) in [
             ("target", printable(&report.target.server_name)),
@@ -31,10 +31,18 @@ pub(crate) fn junit(report: &Report, catalogue: &Catalogue) -> Result<String, Se
         ] {
             suite.add_property(Property::new(name, value));
         }
+        if let Some(profile) = &report.profile {
+            suite.add_property(Property::new("profile", printable(&profile.name)));
+        }
         suite.add_test_cases(cases.into_iter().map(|case| test_case(case, catalogue)));
         document.add_test_suite(suite);
     }
     document.to_string()
+}
+
+/// What a group of cases is about: sections of the draft have numbers.
+fn document_of(section: &str) -> &'static str {
+    if section.starts_with(|first: char| first.is_ascii_digit()) { "LM-04" } else { "profile" }
 }
 
 fn test_case(case: &CaseResult, catalogue: &Catalogue) -> TestCase {
@@ -59,7 +67,8 @@ fn test_case(case: &CaseResult, catalogue: &Catalogue) -> TestCase {
         (Standing::Plain, Verdict::Pass | Verdict::Warn | Verdict::Acceptable) => TestCaseStatus::success(),
     };
     let mut test = TestCase::new(format!("{}: {}", case.id, case.title), status);
-    test.set_classname(format!("LM-04.{}", case.section())).set_time(Duration::from_millis(case.duration_ms));
+    test.set_classname(format!("{}.{}", document_of(case.section()), case.section()))
+        .set_time(Duration::from_millis(case.duration_ms));
     if matches!(case.verdict, Verdict::Warn | Verdict::Acceptable) {
         test.set_system_out(format!("{}: {reason}", case.verdict.as_str()));
     }

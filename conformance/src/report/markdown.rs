@@ -30,7 +30,17 @@ fn write_summary(out: &mut String, report: &Report) -> std::fmt::Result {
         (1, ..) => "one case is not as it should be".to_owned(),
         (against, ..) => format!("{against} cases are not as they should be"),
     };
-    writeln!(out, "### Linearized Matrix (LM-04): {verdict}\n")?;
+    let profile = report.profile.as_ref();
+    let of_profile = profile.map(|profile| format!(", profile {}", text(&profile.name))).unwrap_or_default();
+    writeln!(out, "### Linearized Matrix (LM-04){of_profile}: {verdict}\n")?;
+    if let Some(profile) = profile {
+        writeln!(
+            out,
+            "{}. {} and more binding levels count.\n",
+            text(&profile.title),
+            profile.counts.as_str()
+        )?;
+    }
     writeln!(out, "| | passed | failed | warned | acceptable | skipped |\n|---|--:|--:|--:|--:|--:|")?;
     for level in Level::ALL {
         let count = |verdict| {

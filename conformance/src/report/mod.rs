@@ -13,7 +13,7 @@ mod terminal;
 pub(crate) use badge::badge;
 pub(crate) use baseline::{Baseline, BaselineError};
 pub(crate) use html::{STYLE, html, lines, style_policy};
-pub(crate) use json::{CaseResult, Evidence, FORMAT, Report, SuiteInfo, TargetInfo};
+pub(crate) use json::{CaseResult, Evidence, FORMAT, ProfileInfo, Report, Source, SuiteInfo, TargetInfo};
 pub(crate) use junit::junit;
 pub(crate) use markdown::markdown;
 pub(crate) use readiness::ReadinessError;

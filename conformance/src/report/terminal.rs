@@ -54,9 +54,10 @@ pub(crate) fn summary(report: &Report, catalogue: &Catalogue) -> String {
 }
 
 fn write_summary(out: &mut String, report: &Report, catalogue: &Catalogue) -> std::fmt::Result {
+    let wide = report.sections().map(|(section, _)| section.len()).max().unwrap_or_default().max(12);
     writeln!(
         out,
-        "{:<12} {:>5} {:>5} {:>5} {:>11} {:>5}",
+        "{:<wide$} {:>5} {:>5} {:>5} {:>11} {:>5}",
         "section", "pass", "fail", "warn", "acceptable", "skip"
     )?;
     for (section, outcomes) in report.sections() {
@@ -64,7 +65,7 @@ fn write_summary(out: &mut String, report: &Report, catalogue: &Catalogue) -> st
         let (passed, failed, warned) = (s.passed, s.failed, s.warned);
         writeln!(
             out,
-            "{section:<12} {passed:>5} {failed:>5} {warned:>5} {:>11} {:>5}",
+            "{section:<wide$} {passed:>5} {failed:>5} {warned:>5} {:>11} {:>5}",
             s.acceptable, s.skipped
         )?;
     }
@@ -102,6 +103,9 @@ fn write_summary(out: &mut String, report: &Report, catalogue: &Catalogue) -> st
             with_devices.len(),
             report.suite.mls,
         )?;
+    }
+    if let Some(profile) = &report.profile {
+        writeln!(out, "\nprofile {}: {}", printable(&profile.name), printable(&profile.title))?;
     }
     let s = report.summary;
     let seconds = Duration::from_millis(report.suite.duration_ms).as_secs_f64();

@@ -17,6 +17,7 @@ mod matrix;
 mod mutants;
 mod operation;
 mod pair;
+mod profiles;
 mod report;
 mod run;
 mod serve;

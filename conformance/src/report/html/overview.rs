@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::{CaseResult, Report, Summary};
+use super::super::{CaseResult, ProfileInfo, Report, Summary};
 use super::{chip, lines, sections};
 use crate::case::Verdict;
 
@@ -37,12 +37,31 @@ pub(super) fn header(report: &Report) -> Markup {
                 p.eyebrow { "Linearized Matrix (LM-04), conformance" }
                 h1 { (lines(&report.target.server_name)) }
                 p class={ "sentence " (class) } { (sentence) }
+                @if let Some(profile) = &report.profile { (of_profile(profile)) }
                 p.meta {
                     (started(&report.suite.started)) ", " (seconds(report.suite.duration_ms)) ", driver " code { (lines(&report.target.driver)) }
                     ", seed " code { (report.suite.seed) } ", mimi " (lines(&report.suite.version))
                 }
             }
             (donut(&report.summary))
+        }
+    }
+}
+
+/// Which profile it was, and what that is based on.
+fn of_profile(profile: &ProfileInfo) -> Markup {
+    html! {
+        p.meta {
+            "Profile " strong { (lines(&profile.name)) } ": " (lines(&profile.title)) ". "
+            (profile.counts.as_str()) " and more binding levels count."
+            @if !profile.based_on.is_empty() {
+                " Based on "
+                @for (number, source) in profile.based_on.iter().enumerate() {
+                    @if number > 0 { ", " }
+                    (lines(&source.title)) " (" (lines(&source.version)) ")"
+                }
+                "."
+            }
         }
     }
 }

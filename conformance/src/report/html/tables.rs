@@ -70,9 +70,10 @@ fn binds(requirement: &Requirement) -> &'static str {
 
 pub(super) fn requirements(page: &Page<'_>) -> Markup {
     let drafts = &page.catalogue.drafts;
-    let mut found: BTreeMap<Vec<u32>, &str> = BTreeMap::new();
+    let mut found: BTreeMap<(Vec<u32>, &str), &str> = BTreeMap::new();
     for requirement in drafts.iter().flat_map(|draft| &draft.requirements) {
-        found.insert(place(&requirement.section), &requirement.section);
+        let section = requirement.section.as_str();
+        found.insert((place(section), section), section);
     }
     let in_list = found.values().map(|section| (*section, (*section).to_owned())).collect();
     let of_draft = drafts.iter().map(|draft| (draft.name, draft.to_string())).collect();
