@@ -16,9 +16,7 @@ fn file_of(name: &str) -> PathBuf {
 /// The verdict of every case that a run tried, and the report.
 fn verdicts(arguments: &[&str]) -> (BTreeMap<String, String>, Value) {
     let output = output(&[&["run", "--json", "-"], arguments].concat());
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-        panic!("{error}: {}", text(&output.stderr));
-    });
+    let report: Value = serde_json::from_slice(&output.stdout).expect(&text(&output.stderr));
     let against = report["cases"].as_array().unwrap().iter().any(|case| case["verdict"] == "fail");
     assert_eq!(code(&output), i32::from(against), "{}", text(&output.stderr));
     let text = |value: &Value| value.as_str().unwrap().to_owned();
