@@ -2,7 +2,7 @@
 
 use mimi_linearized::content::bridge::{Ids, from_mimi, to_mimi};
 use mimi_linearized::content::mimi::{MessageId, MimiContent, Part, StatusReport};
-use mimi_linearized::content::{Capabilities, Content, markdown, render};
+use mimi_linearized::content::{Capabilities, Content, markdown, render, render_mimi};
 use mimi_linearized::id::EventId;
 
 /// The draft's examples.
@@ -46,6 +46,12 @@ pub fn mimi_content(bytes: &[u8]) {
             }
             assert!(part.most_bytes(100) <= 100);
         }
+    }
+    for able in [Capabilities::all(), Capabilities::base(), Capabilities::of([]).without_html()] {
+        let shown = render_mimi(&message, &able);
+        let mut characters = shown.text.chars().chain(shown.html.chars());
+        assert!(!characters.any(|c| matches!(c, '\u{202a}'..='\u{202e}')), "{shown:?}");
+        assert!(!shown.html.contains("<script"), "{shown:?}");
     }
     let Ok(events) = from_mimi(&message, &Everything) else { return };
     for event in events.value {

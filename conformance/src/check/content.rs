@@ -2,7 +2,7 @@
 
 use mimi_linearized::content::inside::belongs_inside;
 use mimi_linearized::content::mimi::{MimiContent, MimiError, Part};
-use mimi_linearized::content::render::{Capabilities, Rendering, Shown, render};
+use mimi_linearized::content::render::{Capabilities, Rendering, Shown, render, render_mimi};
 use mimi_linearized::content::{Content, ContentError};
 use mimi_linearized::json::Object;
 use serde_json::Value;
@@ -60,13 +60,16 @@ fn fault(error: &ContentError) -> Remark {
 fn shown(kind: &str, content: &Object) -> Vec<Remark> {
     let known = render(kind, content, &Capabilities::all());
     let unknown = render(kind, content, &Capabilities::of([]));
-    let mut remarks = vec![describe("a client that knows it", &known)];
-    remarks.push(if unknown.text == known.text && unknown.html == known.html {
-        Remark::note("a client without the feature shows the same")
+    compared(&known, &unknown, "a client that knows it", "a client without the feature")
+}
+
+fn compared(known: &Rendering, unknown: &Rendering, who: &str, other: &str) -> Vec<Remark> {
+    let second = if unknown.text == known.text && unknown.html == known.html {
+        Remark::note(format!("{other} shows the same"))
     } else {
-        describe("a client without the feature", &unknown)
-    });
-    remarks
+        describe(other, unknown)
+    };
+    vec![describe(who, known), second]
 }
 
 fn describe(client: &str, rendering: &Rendering) -> Remark {
@@ -79,14 +82,28 @@ fn describe(client: &str, rendering: &Rendering) -> Remark {
 
 /// Checks a message in MIMI content.
 pub(super) fn check_mimi(bytes: &[u8]) -> Checked {
-    let remark = match MimiContent::parse(bytes) {
-        Ok(content) => Remark::note(format!("a message in MIMI content: {}", summary(&content))),
-        Err(MimiError { fault, offset }) => Remark::fault(fault.to_string())
-            .at(format!("byte {offset}"))
-            .requires("R57")
-            .accepts("draft-ietf-mimi-content-08, encoded deterministically"),
+    let remarks = match MimiContent::parse(bytes) {
+        Ok(content) => {
+            let (known, unknown) = [Capabilities::all(), Capabilities::of([]).without_html()]
+                .map(|able| render_mimi(&content, &able))
+                .into();
+            let mut remarks = vec![Remark::note(format!("a message in MIMI content: {}", summary(&content)))];
+            remarks.extend(compared(
+                &known,
+                &unknown,
+                "a client that knows HTML and Markdown",
+                "a client without them",
+            ));
+            remarks
+        }
+        Err(MimiError { fault, offset }) => vec![
+            Remark::fault(fault.to_string())
+                .at(format!("byte {offset}"))
+                .requires("R57")
+                .accepts("draft-ietf-mimi-content-08, encoded deterministically"),
+        ],
     };
-    Checked::of(Kind::Content, Vec::new(), 1, vec![remark])
+    Checked::of(Kind::Content, Vec::new(), 1, remarks)
 }
 
 /// The parts of a message, and what it is about.
@@ -109,7 +126,7 @@ fn summary(content: &MimiContent) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mimi_linearized::content::mimi::NestedPart;
+    use mimi_linearized::content::mimi::{Disposition, MARKDOWN, NestedPart};
     use mimi_linearized::version::RoomVersions;
     use serde_json::json;
 
@@ -164,6 +181,17 @@ mod tests {
                 "{good:?}"
             );
         }
+        let markdown = NestedPart::single(Disposition::Render, MARKDOWN, "*a* fish");
+        let markdown = MimiContent::new([1; 16], markdown).to_bytes().unwrap();
+        let remarks = checked(&markdown, Kind::Auto).remarks;
+        let told: Vec<&str> = remarks.iter().map(|remark| remark.what.as_str()).collect();
+        assert_eq!(
+            told[1..],
+            [
+                "a client that knows HTML and Markdown shows as text: a fish",
+                "a client without them shows as text: *a* fish"
+            ]
+        );
         bytes.push(0);
         let bad = checked(&bytes, Kind::Content);
         assert!(!bad.ok && bad.remarks[0].at.as_deref() == Some("byte 59"), "{bad:?}");

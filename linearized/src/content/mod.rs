@@ -62,7 +62,7 @@ pub use kinds::poll::{PollText, Vote, tally};
 pub use kinds::reaction::{Mark, Reaction};
 pub use kinds::sticker::Sticker;
 pub use relation::{IgnoredRelation, Relation, Relations};
-pub use render::{Capabilities, Rendering, Shown, html, markdown, render};
+pub use render::{Capabilities, Rendering, Shown, html, markdown, render, render_mimi};
 /// The types of the views.
 pub use ruma_events as ruma;
 pub use timeline::Timeline;

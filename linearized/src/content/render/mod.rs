@@ -10,6 +10,7 @@
 mod bidi;
 pub mod html;
 pub mod markdown;
+mod mimi;
 mod native;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,8 @@ use super::blocks::is_type;
 use super::names::{AUDIO_DETAILS, FILE, IMAGE_DETAILS, LOCATION, TEXT, VIDEO_DETAILS};
 use super::{Blocks, Content, Kind, PollText, View, view};
 use crate::json::Object;
+
+pub use mimi::render_mimi;
 
 /// The media type of Markdown, of whatever variant (RFC 7763).
 const MARKDOWN: &str = "text/markdown";

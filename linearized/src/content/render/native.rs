@@ -119,7 +119,7 @@ fn attachment(what: &str, file: &FileContentBlock, caption: Option<&CaptionConte
     text
 }
 
-fn labelled(what: &str, name: &str, details: [Option<String>; 2]) -> String {
+pub(super) fn labelled(what: &str, name: &str, details: [Option<String>; 2]) -> String {
     let mut text = what.to_owned();
     if !name.is_empty() {
         let _ = write!(text, ": {}", bidi::name(name));

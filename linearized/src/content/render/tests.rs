@@ -157,6 +157,57 @@ fn names_of_files_cannot_reorder() {
     );
 }
 
+#[test]
+fn a_text_is_shown_as_what_it_says_it_is() {
+    let caps = Capabilities::all();
+    let emote = json!({"m.text": "waves", "m.html": "<b>waves</b>", "m.emote": {}});
+    assert_eq!(
+        shown("m.message", emote, &caps),
+        (Shown::Native(Kind::Message), "* waves".to_owned(), "* <b>waves</b>".to_owned())
+    );
+    // HTML counts only where the format says that it is.
+    for (format, html) in
+        [(Some("org.matrix.custom.html"), "<b>rich</b>"), (Some("other"), "plain"), (None, "plain")]
+    {
+        let content =
+            json!({"msgtype": "m.text", "body": "plain", "format": format, "formatted_body": "<b>rich</b>"});
+        let mut content = object(content);
+        content.retain(|_, value| !value.is_null());
+        assert_eq!(shown("m.room.message", Value::Object(content), &caps).2, html, "{format:?}");
+    }
+    // The text beside HTML is neutral too.
+    let both = json!({"m.text": "in\u{202e}voice", "m.html": "<b>invoice</b>"});
+    assert_eq!(shown("m.message", both, &caps).1, "invoice");
+    // Cells are apart.
+    let table = json!({"m.html": "<table><tr><td>a</td><td>b</td></tr></table>"});
+    assert_eq!(shown("m.message", table, &caps).1, "a b");
+    // An isolate is no part of a name.
+    let file = json!({"url": "mxc://a/b", "name": "in\u{2067}voice\u{2069}.pdf"});
+    assert_eq!(shown("m.file", json!({"m.text": "x", "m.file": file}), &caps).1, "File: invoice.pdf");
+}
+
+/// Nobody could show what is at the URI of an encrypted file.
+#[test]
+fn pictures_that_are_encrypted_are_named() {
+    let encrypted = json!({
+        "url": "mxc://a/b", "name": "cat.png", "v": "v2", "iv": "//////////8AAAAAAAAAAA",
+        "key": {"kty": "oct", "key_ops": ["encrypt", "decrypt"], "alg": "A256CTR", "ext": true,
+            "k": "__________________________________________8"},
+        "hashes": {"sha256": "YzF08lARDdOCzJpzuSwsjTNlQc4pHxpdHcXiD/wpK6k"},
+    });
+    let plain = json!({"url": "mxc://a/b", "name": "cat.png"});
+    for kind in ["m.image", "m.sticker"] {
+        for (file, there) in [(&plain, true), (&encrypted, false)] {
+            let content = json!({
+                "m.text": "a cat", "m.file": file, "m.image_details": {"width": 1, "height": 2}, "m.sticker": {},
+            });
+            let (how, text, html) = shown(kind, content, &Capabilities::all());
+            assert_eq!(how, Shown::Native(Kind::of(kind)));
+            assert!(text.contains("cat") && html.contains("<img") == there, "{kind}: {html}");
+        }
+    }
+}
+
 /// Bodies as large as an event, of what costs a reader most.
 #[test]
 fn large_bodies_are_shown() {
