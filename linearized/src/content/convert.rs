@@ -393,6 +393,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_out_of_bounds_or_half_known_is_not_carried_over() {
+        let voice = json!({"msgtype": "m.audio", "body": "v", "url": "mxc://a/v", "info": {"duration": 1},
+            "org.matrix.msc3245.voice": {}, "org.matrix.msc1767.audio": {"waveform": [-5, 512, 4000]}});
+        let (_, content) = from_older(&object(voice)).unwrap();
+        assert_eq!(content["m.audio_details"]["m.waveform"], json!([0, 128, 256]));
+
+        // A thumbnail of which not everything is known stays where it is.
+        let info = json!({"thumbnail_url": "mxc://a/t", "thumbnail_info": {"w": 1, "h": 2}});
+        let image = json!({"msgtype": "m.image", "body": "i", "url": "mxc://a/i", "info": info});
+        let (_, content) = from_older(&object(image)).unwrap();
+        assert_eq!((&content["info"], content.get("m.thumbnail")), (&info, None));
+
+        // An edit inside an edit is none.
+        let inner =
+            json!({"msgtype": "m.text", "body": "b", "m.new_content": {"msgtype": "m.text", "body": "c"}});
+        let edit = json!({"msgtype": "m.text", "body": "* b", "m.new_content": inner});
+        assert_eq!(from_older(&object(edit)).unwrap().1["m.new_content"], inner);
+    }
+
+    #[test]
     fn a_poll_has_no_older_form() {
         let poll =
             json!({"m.poll.start": {"question": {"m.text": "Q"}, "answers": [{"id": "1", "m.text": "A"}]}});

@@ -128,6 +128,7 @@ fn the_member_at_fault_is_named() {
         ("/key/kty", json!("RSA"), "key.kty"),
         ("/key/alg", json!("A128CTR"), "key.alg"),
         ("/key/key_ops", json!(["encrypt"]), "key.key_ops"),
+        ("/key/key_ops", json!(["decrypt"]), "key.key_ops"),
         ("/key/key_ops", json!("encrypt"), "key.key_ops"),
         ("/key/ext", json!("true"), "key.ext"),
         ("/key/k", json!("AAAA"), "key.k"),

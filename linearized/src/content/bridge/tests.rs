@@ -381,6 +381,26 @@ fn what_has_no_counterpart_says_so() {
 }
 
 #[test]
+fn what_is_no_text_of_ours_is_named_and_of_a_choice_one_is_taken() {
+    let latin =
+        from(&body(NestedPart::single(Disposition::Render, "text/plain; charset=ISO-8859-1", "fish")));
+    assert_eq!(latin.value[0].content["m.text"], "[text/plain; charset=ISO-8859-1, 4 bytes]");
+    assert_eq!(latin.losses, [Loss::Salt, Loss::Inline]);
+    let file = |name: &str| {
+        let url = format!("mxc://example.org/{name}");
+        let part = ExternalPart { content_type: "image/png".to_owned(), url, ..ExternalPart::default() };
+        NestedPart::new(Disposition::Inline, Part::External(Box::new(part)))
+    };
+    for (semantics, events) in [(PartSemantics::ChooseOne, 1), (PartSemantics::ProcessAll, 2)] {
+        let parts = vec![file("a"), file("b")];
+        let there = from(&body(NestedPart::new(Disposition::Render, Part::Multi { semantics, parts })));
+        assert_eq!(there.value.len(), events, "{semantics:?}");
+        assert_eq!(there.value[0].content["m.file"]["url"], "mxc://example.org/a");
+        assert!(there.losses.contains(&Loss::Parts));
+    }
+}
+
+#[test]
 fn several_reactions_are_several_events() {
     let one = |emoji: &str| NestedPart::single(Disposition::Reaction, PLAIN, emoji);
     let parts = vec![one("\u{2764}"), one("\u{1f973}")];

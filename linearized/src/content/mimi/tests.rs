@@ -265,6 +265,8 @@ fn extensions_are_held_to_their_rules() {
         ("a1 20 f8 18", MimiFault::Syntax),
         ("a1 20 ff", MimiFault::Syntax),
         ("a1 20 c2 41 01", MimiFault::NotDeterministic),
+        ("a1 20 c2 49 000100000000000000", MimiFault::NotDeterministic),
+        ("a1 20 a1 3b 001fffffffffffff 00", MimiFault::Key),
         ("a1 20 bf ff", MimiFault::Indefinite),
         ("a1 20 62 c328", MimiFault::NotUtf8),
     ] {

@@ -208,6 +208,15 @@ fn a_poll_is_closed_once_and_by_those_who_may() {
 }
 
 #[test]
+fn an_edit_brings_no_relation() {
+    let mut edit = edit("b", "ann:a", "a", "new");
+    edit.content["m.new_content"]["m.relates_to"] = json!({"m.in_reply_to": {"event_id": "$x"}});
+    let rows = timeline(&[message("a", "ann:a", "old"), edit]).rows();
+    assert_eq!((&rows[0].reply_to, &rows[0].edited_by), (&None, &Some(id("b"))));
+    assert_eq!(Value::Object(rows[0].content.clone().unwrap()), json!({"m.text": "new"}));
+}
+
+#[test]
 fn a_poll_is_edited_until_somebody_votes() {
     let edited = |name: &str, question: &str| {
         let new = json!({"m.poll.start": {"question": {"m.text": question}, "answers": [{"id": "b", "m.text": "B"}]}});
