@@ -32,6 +32,8 @@ use crate::unstable::UnstableOnly;
 
 /// How often a free port is asked for before the suite gives up.
 const PORT_ATTEMPTS: usize = 100;
+/// What an error says if there is no port left.
+pub(crate) const EXHAUSTED: &str = "every free port was used before";
 
 /// Where the certificate of the suite's servers comes from.
 #[derive(Debug, Clone)]
@@ -239,7 +241,7 @@ impl Ports {
                 return Ok(listener);
             }
         }
-        Err(std::io::Error::other("every free port was used before: give --peer-ports"))
+        Err(std::io::Error::other(format!("{EXHAUSTED}: give --peer-ports")))
     }
 
     /// A port of the range that was not used before. The range is gone through in a circle, so that a port which was given back
@@ -267,11 +269,18 @@ impl Ports {
     }
 }
 
-impl Drop for Ports {
-    /// A run that is over leaves its ports to others.
-    fn drop(&mut self) {
-        let own = self.own.get_mut().unwrap_or_else(PoisonError::into_inner);
+impl Ports {
+    /// A run that is over leaves its ports to others, also if something of it goes on. Whoever still listens keeps the port
+    /// from being given out.
+    pub(crate) fn release(&self) {
+        let own = std::mem::take(&mut *self.own.lock().unwrap_or_else(PoisonError::into_inner));
         self.used.lock().unwrap_or_else(PoisonError::into_inner).retain(|port| !own.contains(port));
+    }
+}
+
+impl Drop for Ports {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

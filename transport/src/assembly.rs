@@ -13,6 +13,7 @@ use crate::node::Node;
 use crate::resolve::{Locate, Lookups};
 use crate::start::ServerConfig as Settings;
 use crate::store::Store;
+use crate::tls::Roots;
 
 /// Puts something else in the place of a server's parts, or around them, as the server starts
 /// ([`Server::assemble`](crate::start::Server::assemble)). What is not implemented stays as it is.
@@ -42,8 +43,9 @@ pub trait Assembly: Debug + Send + Sync {
         locate
     }
 
-    /// What it asks of other servers' TLS, and offers them.
-    fn client_tls(&self, config: Arc<ClientConfig>) -> Arc<ClientConfig> {
+    /// What it asks of other servers' TLS, and offers them. `roots` are the authorities that it trusts.
+    fn client_tls(&self, config: Arc<ClientConfig>, roots: &Roots) -> Arc<ClientConfig> {
+        let _ = roots;
         config
     }
 

@@ -188,7 +188,7 @@ impl Server {
         for entry in config.resolve {
             resolver.insert(entry);
         }
-        let tls = assembly.client_tls(client_config(&roots, ClientOffer::default())?);
+        let tls = assembly.client_tls(client_config(&roots, ClientOffer::default())?, &roots);
         let name = config.server_name;
         let key = own_keys.current();
         let limits = ClientLimits::default();

@@ -10,7 +10,7 @@ use mimi_linearized::base64;
 use mimi_linearized::event::{Lpdu, Pdu, hash};
 use mimi_linearized::id::{KeyId, ServerName};
 use mimi_linearized::json::Object;
-use mimi_linearized::signing::SigningKey;
+use mimi_linearized::signing::{KeyRing, KeyStanding, SigningKey};
 use mimi_transport::clock;
 use mimi_transport::keys::FetchedKeys;
 use mimi_transport::node::Node;
@@ -39,6 +39,12 @@ pub(crate) enum Mending {
     ExpiredKey,
     /// A key that its owner has retired.
     RetiredKey,
+    /// Who signed a question about an event: the key is not asked for.
+    Questions,
+    /// Not a wrong thing put right but a right one spoilt: a request without a body, signed without `content`.
+    ContentNeeded,
+    /// That an event is signed with a key that had expired by then.
+    OldEventKey,
     /// That a server has no part in a room that it asks about.
     Outsiders,
     /// An LPDU without a signature that verifies.
@@ -99,11 +105,30 @@ impl Mending {
             | Self::PduSignature
             | Self::HubFields
             | Self::CaseOfTypes
+            | Self::OldEventKey
             | Self::WholeEvent => {
                 let before = sent.clone();
                 self.mend_events(node, sent).await;
                 if sent.body != before.body {
                     sign_again(node, &before, sent).await;
+                }
+            }
+            Self::ContentNeeded if content(&sent.method, &sent.body).is_none() => {
+                if let Ok(presented) = parse_all(&sent.headers) {
+                    let now = clock::now_ms();
+                    let ring =
+                        node.keys.ring_for_requests(presented.origin(), presented.key_ids(), now).await;
+                    let (method, empty) = (sent.method.as_str(), json!({}));
+                    if presented.verify(&ring, now, &node.name, method, &sent.target, Some(&empty)).is_err() {
+                        sent.headers.remove(AUTHORIZATION);
+                    }
+                }
+            }
+            Self::ContentNeeded => {}
+            Self::Questions => {
+                let credentials = sent.headers.get(AUTHORIZATION).and_then(read);
+                if let Some(credentials) = credentials.filter(|_| sent.is(&["event"])) {
+                    sign_as(node, &credentials.origin, sent);
                 }
             }
             Self::Outsiders => {
@@ -251,6 +276,20 @@ impl Mending {
                     hash_and_sign(node, event).await;
                 }
             }
+            Self::OldEventKey => {
+                let Ok(lpdu) = Lpdu::from_object(event.clone(), version) else { return };
+                let server = lpdu.event().sender_server().clone();
+                let at = lpdu.event().origin_server_ts();
+                if lpdu.verify(&ring(node, event, &server, at).await).is_ok() {
+                    return;
+                }
+                let old = Ever(ring(node, event, &server, 0).await);
+                let Ok(lpdu) = Lpdu::from_object(event.clone(), version) else { return };
+                if lpdu.verify(&old).is_ok() {
+                    let bytes = hash::signing_bytes(event, &version.redaction);
+                    sign_event(node, event, &server, &bytes);
+                }
+            }
             Self::LpduSignature | Self::LpduHash => {
                 let Ok(lpdu) = Lpdu::from_object(event.clone(), version) else { return };
                 let server = lpdu.event().sender_server().clone();
@@ -294,6 +333,15 @@ impl Mending {
             }
             _ => {}
         }
+    }
+}
+
+/// Keys that never expire.
+struct Ever(FetchedKeys);
+
+impl KeyRing for Ever {
+    fn standing(&self, server: &ServerName, key: &KeyId, _at: i64) -> KeyStanding {
+        self.0.standing(server, key, 0)
     }
 }
 

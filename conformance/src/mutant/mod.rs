@@ -4,6 +4,8 @@
 //! away, a layer around what it answers, a layer around what carries its requests. The server itself is the one that
 //! `mimi serve` runs. A mutant is named by the section that it breaks, and says which requirements those are.
 
+mod acquaintance;
+mod connecting;
 mod faults;
 mod inbound;
 mod list;
@@ -11,9 +13,11 @@ mod matrix;
 mod mending;
 mod naming;
 mod outbound;
+mod queue;
 mod run;
 mod seen;
 mod store;
+mod unpacking;
 
 use std::sync::Arc;
 
@@ -25,6 +29,7 @@ use mimi_transport::node::Node;
 use mimi_transport::resolve::{Locate, Lookups};
 use mimi_transport::start::ServerConfig as Settings;
 use mimi_transport::store::Store;
+use mimi_transport::tls::Roots;
 use rustls::{ClientConfig, ServerConfig};
 
 use crate::case::Case;
@@ -101,9 +106,10 @@ impl Assembly for Mutant {
         }
     }
 
-    fn client_tls(&self, config: Arc<ClientConfig>) -> Arc<ClientConfig> {
+    fn client_tls(&self, config: Arc<ClientConfig>, roots: &Roots) -> Arc<ClientConfig> {
         match self.fault {
             Fault::Names(fault) => naming::client_tls(config, fault),
+            Fault::Connects(fault) => connecting::client_tls(config, roots, fault),
             _ => config,
         }
     }
@@ -114,6 +120,11 @@ impl Assembly for Mutant {
             Fault::Seals(fault) => outbound::wrap(carrier, key.clone(), outbound::Spoiler::Seals(fault)),
             Fault::Sends(fault) => outbound::wrap(carrier, key.clone(), outbound::Spoiler::Sends(fault)),
             Fault::Reads(fault) => outbound::wrap(carrier, key.clone(), outbound::Spoiler::Reads(fault)),
+            Fault::Queues(which) => queue::wrap(carrier, which),
+            Fault::Unpacks(which) => unpacking::wrap(carrier, which),
+            Fault::Acquainted => {
+                outbound::wrap(carrier, key.clone(), outbound::Spoiler::Reads(acquaintance::refuse))
+            }
             _ => carrier,
         }
     }
@@ -127,9 +138,11 @@ impl Assembly for Mutant {
 
     fn federation(&self, router: axum::Router, node: &Node) -> axum::Router {
         match self.fault {
-            Fault::Answers(_) | Fault::Takes(_) | Fault::Mends(_) | Fault::Hurries => {
+            Fault::Answers(_) | Fault::Takes(_) | Fault::Mends(_) | Fault::Hurries | Fault::Jams(_) => {
                 inbound::wrap(router, node.clone(), self.fault)
             }
+            Fault::Bytes(_) => inbound::wrap(router, node.clone(), self.fault),
+            Fault::Acquainted => inbound::wrap(router, node.clone(), Fault::Takes(acquaintance::note)),
             _ => router,
         }
     }
@@ -138,6 +151,7 @@ impl Assembly for Mutant {
         match self.fault {
             Fault::Shows(fault) => inbound::wrap(router, node.clone(), Fault::Answers(fault)),
             Fault::Does(fault) => inbound::wrap(router, node.clone(), Fault::Takes(fault)),
+            Fault::Renders(_) => inbound::wrap(router, node.clone(), self.fault),
             _ => router,
         }
     }

@@ -12,7 +12,7 @@ use tokio::time::timeout_at;
 
 use super::Mutant;
 use crate::case::{Case, Outcome, Verdict};
-use crate::environment::{Environment, PeerCertificate, Ports, Setup, SetupError};
+use crate::environment::{EXHAUSTED, Environment, PeerCertificate, Ports, Setup, SetupError};
 use crate::mls::Stacks;
 use crate::network::NetworkError;
 use crate::runner::{CONCURRENT, run_one};
@@ -95,8 +95,14 @@ pub(crate) async fn run(plan: Plan, ports: Ports) -> Result<Tried, RunError> {
     let embedded = Embedded::assemble(&setup, &ports, &[], network.as_ref(), assembly).await?;
     let (target, stacks) = (embedded.target().clone(), Stacks::One(Stack::OpenMls));
     let environment = Environment::new(target, setup, ports, Vec::new(), network, plan.seed, stacks)?;
-    let (mut outcomes, unended) = cases(&plan, &environment).await;
+    let (outcomes, unended) = cases(&plan, &environment).await;
     embedded.stop().await;
+    environment.ports.release();
+    // What had no place to be tried at says nothing of the mutant.
+    let is_lost =
+        |outcome: &Outcome| outcome.reason.as_ref().is_some_and(|reason| reason.contains(EXHAUSTED));
+    let (lost, mut outcomes): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(is_lost);
+    let unended = unended.saturating_add(lost.len());
     outcomes.retain(catches);
     outcomes.sort_by_key(|outcome| plan.cases.iter().position(|case| case.id == outcome.id));
     Ok(Tried {

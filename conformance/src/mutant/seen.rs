@@ -18,7 +18,7 @@ pub(crate) struct Asked {
 }
 
 /// The endpoint of a path: the segment that names it, whatever the prefix.
-fn endpoint(target: &str) -> &str {
+pub(super) fn endpoint(target: &str) -> &str {
     let path = target.split('?').next().unwrap_or_default();
     let mut segments = path.split('/').skip(1);
     match (segments.next(), segments.next()) {

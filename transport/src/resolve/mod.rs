@@ -149,7 +149,7 @@ impl Resolver {
         assembly: &dyn Assembly,
     ) -> Result<Self, TlsError> {
         let ResolveOptions { policy, name_server, well_known_port, clock } = options;
-        let web = Web { tls: assembly.client_tls(client_config(roots, WEB_OFFER)?), policy };
+        let web = Web { tls: assembly.client_tls(client_config(roots, WEB_OFFER)?, roots), policy };
         let lookups = assembly.lookups(Arc::new(Asking { dns: Dns::new(name_server), web }));
         let delegations = Mutex::new(Cache::new(REMEMBERED_HOSTS));
         let outside = Outside { lookups, well_known_port, clock, delegations, asking: Mutex::default() };

@@ -137,6 +137,12 @@ impl Roots {
         self.0.len()
     }
 
+    /// The authorities, for a check of certificates of one's own.
+    #[must_use]
+    pub fn store(&self) -> &RootCertStore {
+        &self.0
+    }
+
     /// Whether nobody is trusted.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -42,6 +42,14 @@ pub(super) const CASES: &[Case] = &[
     driven_case!(
         Must,
         Server,
+        "12.10.1/everybody-is-told",
+        "of the users whom a device list update concerns each is told",
+        ["LM-04/12.10.1/3"],
+        everybody_is_told
+    ),
+    driven_case!(
+        Must,
+        Server,
         "12.10.1.1/device",
         "a device's object is served unchanged, and unknown devices are not found",
         ["LM-04/12.10.1.1/2", "LM-04/12.10.1.1/3", "LM-04/12.10.1.1/4", "LM-04/4.1/6", "FW-01/4/3"],
@@ -265,6 +273,32 @@ async fn update_is_passed_on(ctx: &Context) -> Result<(), Finding> {
                 && text(item, "sender") == bob.as_str()
                 && changed.is_some_and(|changed| changed.contains(&object))
                 && item.get("removed") == Some(&json!(["OLD"]))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+async fn everybody_is_told(ctx: &Context) -> Result<(), Finding> {
+    let peer = ctx.peer().await?;
+    let users = [ctx.user(&fresh(&peer))?, ctx.user(&fresh(&peer))?, ctx.user(&fresh(&peer))?];
+    let [creator, others @ ..] = &users;
+    let room = ctx.create_room(json!({"creator": creator, "join_rule": "public"})).await?;
+    for other in others {
+        let (control, other) = (ctx.control()?, other.as_str());
+        let reply = control.try_membership(&ctx.recorder, &room, other, other, "join", &[]).await?;
+        reply.expect_ok("the join of a user of the room's hub")?;
+    }
+    let bob = peer.user("bob")?;
+    peer.join(&room, &bob).await?;
+    let object = ctx.device(&bob, "BOB")?.object()?;
+    let edu = json!({"type": "m.device_list_update", "sender": bob, "content": {"changed": [object], "removed": []}});
+    peer.send(&[], &[edu]).await?.expect_accepted()?;
+    for user in &users {
+        let what = format!("{user}, one of {} in the room, is told of a device", users.len());
+        ctx.until_inbox(user, &what, |item| {
+            let changed = item.get("changed").and_then(Value::as_array);
+            text(item, "type") == "device_list_update" && changed.is_some_and(|all| all.contains(&object))
         })
         .await?;
     }

@@ -2,6 +2,7 @@
 
 mod accepts;
 mod answers;
+mod contents;
 mod drops;
 mod edus;
 mod ephemeral;
@@ -10,12 +11,14 @@ mod events_made;
 mod events_served;
 mod further;
 mod headers;
+mod hostile;
 mod keys;
 mod levels;
 mod listeners;
 mod members;
 mod mls;
 mod names;
+mod narrow;
 mod notary;
 mod own_requests;
 mod rules;
@@ -58,6 +61,9 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Mutant> {
         events_made::MUTANTS,
         further::MUTANTS,
         shows::MUTANTS,
+        hostile::MUTANTS,
+        contents::MUTANTS,
+        narrow::MUTANTS,
     ];
     files.into_iter().flatten()
 }

@@ -16,14 +16,20 @@ fn lose(asked: &Asked, answer: &mut Answer, kind: &str) {
     }
 }
 
-/// Changes the events of a type in lists and states.
-fn edit_events(asked: &Asked, answer: &mut Answer, kind: &str, change: impl Fn(&mut Value)) {
+/// Changes the events in lists and states.
+pub(super) fn edit_all_events(asked: &Asked, answer: &mut Answer, change: impl Fn(&mut Value)) {
     if asked.is(&["events", "state"]) {
-        answer.edit_ok(|value| {
-            let events = list(value, "events").into_iter().flatten();
-            events.filter(|event| event.get("type").and_then(Value::as_str) == Some(kind)).for_each(change);
-        });
+        answer.edit_ok(|value| list(value, "events").into_iter().flatten().for_each(change));
     }
+}
+
+/// Changes those of a type.
+fn edit_events(asked: &Asked, answer: &mut Answer, kind: &str, change: impl Fn(&mut Value)) {
+    edit_all_events(asked, answer, |event| {
+        if event.get("type").and_then(Value::as_str) == Some(kind) {
+            change(event);
+        }
+    });
 }
 
 pub(super) static MUTANTS: &[Mutant] = &[

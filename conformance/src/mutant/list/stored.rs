@@ -137,6 +137,12 @@ pub(super) static MUTANTS: &[Mutant] = &[
         Fault::Stores(StoreFault::InboxTwice),
     ),
     mutant(
+        "12.10.1/one-user-told",
+        "of several users whom something concerns only one is told",
+        &["LM-04/12.10.1/3"],
+        Fault::Stores(StoreFault::InboxOfOne),
+    ),
+    mutant(
         "12.10.1/rooms-forgotten",
         "nobody is told of changed devices, as no room is remembered",
         &["LM-04/12.10.1/1"],

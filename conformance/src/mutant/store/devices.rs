@@ -66,6 +66,7 @@ impl DeviceStore for Spoilt {
     async fn deliver(&self, mut items: Vec<InboxItem>) -> Result<(), StoreError> {
         match self.fault {
             Fault::InboxLost => return Ok(()),
+            Fault::InboxOfOne => items.truncate(1),
             Fault::InboxTwice => {
                 items.iter_mut().for_each(|item| item.once = None);
                 items.extend(items.clone());

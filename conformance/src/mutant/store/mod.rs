@@ -60,6 +60,8 @@ pub(crate) enum StoreFault {
     InboxLost,
     /// Everything gets into inboxes twice.
     InboxTwice,
+    /// Of several inboxes that something is for, only one gets it.
+    InboxOfOne,
     /// The rooms cannot be listed.
     RoomsForgotten,
 }
