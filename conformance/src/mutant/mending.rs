@@ -39,7 +39,7 @@ pub(crate) enum Mending {
     ExpiredKey,
     /// A key that its owner has retired.
     RetiredKey,
-    /// Who signed a question about an event: the key is not asked for.
+    /// Who signed a question about a state: the key is not asked for.
     Questions,
     /// Not a wrong thing put right but a right one spoilt: a request without a body, signed without `content`.
     ContentNeeded,
@@ -127,7 +127,8 @@ impl Mending {
             Self::ContentNeeded => {}
             Self::Questions => {
                 let credentials = sent.headers.get(AUTHORIZATION).and_then(read);
-                if let Some(credentials) = credentials.filter(|_| sent.is(&["event"])) {
+                let is_for_us = |credentials: &Credentials| credentials.destination == node.name;
+                if let Some(credentials) = credentials.filter(|it| sent.is(&["state"]) && is_for_us(it)) {
                     sign_as(node, &credentials.origin, sent);
                 }
             }

@@ -144,7 +144,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "12.4/questions-believed",
-        "who asks about an event is believed without a look at the key",
+        "who asks about a state is believed without a look at the key",
         &["LM-04/12.4/7", "LM-04/12.4.1/2"],
         Fault::Mends(Mending::Questions),
     ),
