@@ -77,6 +77,8 @@ pub(crate) struct Setup {
     ca_folder: Option<PathBuf>,
     /// Whether the suite's servers speak HTTP/1.1 too.
     http1: bool,
+    /// The certificates that it has issued for other names.
+    issued: Mutex<HashMap<String, ServerCertificate>>,
     _folder: Option<TempDir>,
 }
 
@@ -98,7 +100,7 @@ impl Setup {
                 (issue(folder.path())?, Some(folder.path().to_owned()), Some(folder))
             }
         };
-        Ok(Self { certificate, trusted, ca_folder, http1: false, _folder: folder })
+        Ok(Self { certificate, trusted, ca_folder, http1: false, issued: Mutex::default(), _folder: folder })
     }
 
     /// Lets the suite's servers speak HTTP/1.1 too, with a target that knows nothing else.
@@ -109,8 +111,15 @@ impl Setup {
     /// A certificate for servers of the suite that are named otherwise: the one that was given, if the CA is not the suite's.
     pub(crate) fn certificate_for(&self, host: &str) -> Result<ServerCertificate, SetupError> {
         let Some(folder) = &self.ca_folder else { return Ok(self.certificate.clone()) };
+        // One at a time: it is a file for the certificate and one for its key.
+        let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(certificate) = issued.get(host) {
+            return Ok(certificate.clone());
+        }
         let (now, own) = (clock::now_ms(), folder.join(host));
-        Ok(DevCa::open(folder, now)?.server_certificate(&own, &[host], now)?)
+        let certificate = DevCa::open(folder, now)?.server_certificate(&own, &[host], now)?;
+        issued.insert(host.to_owned(), certificate.clone());
+        Ok(certificate)
     }
 
     /// What a server of the suite listens with.

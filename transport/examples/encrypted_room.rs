@@ -369,6 +369,7 @@ fn encrypted_room(creator: &UserId) -> NewRoom {
         creator: creator.clone(),
         room_version: None,
         join_rule: Some("public".to_owned()),
+        room_type: None,
         history_visibility: None,
         name: None,
         topic: None,

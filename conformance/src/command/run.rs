@@ -236,10 +236,13 @@ impl RunArguments {
             self.print_setup(&setup);
             return Ok(ExitCode::SUCCESS);
         }
-        let settled = profile.as_ref().map(|profile| profile.server().settle(ports.host())).transpose();
-        let settled = settled.map_err(usage)?;
+        // What the profile has the reference server started with is there as long as that runs.
+        let mut settled = None;
         let (network, embedded) = match driver {
             Driver::Embedded => {
+                if let Some(profile) = &profile {
+                    settled = Some(profile.server().settle(ports.host()).await.map_err(usage)?);
+                }
                 let network = setup.network(&ports).await.map_err(usage)?;
                 let assembly = settled.as_ref().map_or(&Unchanged as &dyn Assembly, |settled| settled);
                 let embedded =

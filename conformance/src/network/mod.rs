@@ -24,6 +24,11 @@ use web::WebServer;
 
 /// The domain of all names; `.example` is nobody's (RFC 2606).
 const DOMAIN: &str = "suite.example";
+/// A pattern of all names.
+pub(crate) fn all_names() -> String {
+    format!("*.{DOMAIN}")
+}
+
 /// How many addresses are tried for a listener at a certain port.
 const ADDRESSES_TRIED: usize = 8;
 

@@ -1,6 +1,8 @@
 //! Profiles: what a server has to do in a certain federation, as a selection of cases and the settings under which the
 //! reference server is tried. They are data; the cases know nothing of them.
 
+mod federation_list;
+mod scanner;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -13,6 +15,7 @@ use std::path::{Path, PathBuf};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
+pub(crate) use self::scanner::test_file;
 pub(crate) use self::server::ServerSettings;
 
 use crate::case::Case;

@@ -100,15 +100,19 @@ fn what_is_no_profile_is_refused() {
     assert!(some.cases().all(|case| case.id != "5.2.3/banned-user-joins"));
 }
 
-#[test]
-fn the_suites_host_is_put_into_a_policy() {
-    let text = "policy = {mode = \"allow\", servers = [\"{peers}\", \"*.{peers}\"]}";
+#[tokio::test]
+async fn the_suites_hosts_are_put_into_a_policy() {
+    let text = "policy = {mode = \"allow\", servers = [\"{peers}\", \"x.{peers}\", \"{others}\"]}";
     let settings: ServerSettings = toml::from_str(text).unwrap();
-    let settled = settings.settle("peers.example").unwrap();
+    let settled = settings.settle("peers.example").await.unwrap();
     let config = settled.settings(mimi_transport::start::ServerConfig::new(
         mimi_linearized::id::ServerName::parse("a.example").unwrap(),
         "none".into(),
     ));
     let written: toml::Table = fs::read_to_string(config.policy.unwrap()).unwrap().parse().unwrap();
-    assert_eq!(written["servers"].to_string(), "[\"peers.example\", \"*.peers.example\"]");
+    assert_eq!(
+        written["servers"].to_string(),
+        "[\"peers.example\", \"x.peers.example\", \"*.suite.example\"]"
+    );
+    assert!(config.media.scanner.is_none());
 }

@@ -92,6 +92,17 @@ impl Control {
         body: Option<&Value>,
     ) -> Result<Reply, Finding> {
         let bytes: Bytes = body.map(|body| body.to_string().into()).unwrap_or_default();
+        self.call_with(recorder, method, path, bytes).await
+    }
+
+    /// As [`Self::call`], with a body of any kind.
+    pub(crate) async fn call_with(
+        &self,
+        recorder: &Recorder,
+        method: Method,
+        path: &str,
+        bytes: Bytes,
+    ) -> Result<Reply, Finding> {
         let mut exchange = Exchange {
             between: "suite -> control API of the target".to_owned(),
             method: method.to_string(),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{code, output, text};
 
-const PROFILES: [&str; 3] = ["closed-federation", "core", "strict"];
+const PROFILES: [&str; 6] = ["bw-messenger", "closed-federation", "core", "strict", "tchap", "ti-messenger"];
 
 fn file_of(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("profiles/{name}.toml"))
@@ -16,7 +16,8 @@ fn file_of(name: &str) -> PathBuf {
 /// The verdict of every case that a run tried, and the report.
 fn verdicts(arguments: &[&str]) -> (BTreeMap<String, String>, Value) {
     let output = output(&[&["run", "--json", "-"], arguments].concat());
-    let report: Value = serde_json::from_slice(&output.stdout).expect(&text(&output.stderr));
+    assert!(!output.stdout.is_empty(), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let against = report["cases"].as_array().unwrap().iter().any(|case| case["verdict"] == "fail");
     assert_eq!(code(&output), i32::from(against), "{}", text(&output.stderr));
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -26,7 +27,7 @@ fn verdicts(arguments: &[&str]) -> (BTreeMap<String, String>, Value) {
 
 /// A profile's own cases, against the reference server with the profile's settings, and without them: each case whose id is
 /// not in `either` has to notice.
-fn its_own_cases_notice(name: &str, either: &[&str]) {
+fn its_own_cases_notice(name: &str, either: &[String]) {
     let own = format!("{name}/*");
     let (with, report) = verdicts(&["--profile", name, "--only", &own]);
     assert_eq!(report["profile"]["name"], name);
@@ -42,14 +43,39 @@ fn its_own_cases_notice(name: &str, either: &[&str]) {
     let (without, _) = verdicts(&["--profile", bare.to_str().unwrap(), "--only", &own]);
     assert!(with.keys().eq(without.keys()));
     for (id, verdict) in without {
-        let expected = if either.contains(&id.as_str()) { "pass" } else { "fail" };
+        let expected = if either.contains(&id) { "pass" } else { "fail" };
         assert_eq!(verdict, expected, "{id}, without the profile's settings");
     }
 }
 
 #[test]
 fn a_closed_federation_is_closed() {
-    its_own_cases_notice("closed-federation", &["closed-federation/insiders-are-served"]);
+    its_own_cases_notice("closed-federation", &["closed-federation/insiders-are-served".to_owned()]);
+}
+
+#[test]
+fn the_health_service_has_its_list_permissions_and_rooms() {
+    let either = [
+        "allow-all-but",
+        "block-all",
+        "block-all-but",
+        "name-and-topic",
+        "redaction",
+        "room-type",
+        "room-type-of-others",
+    ];
+    its_own_cases_notice("ti-messenger", &either.map(|name| format!("ti-messenger/{name}")));
+}
+
+#[test]
+fn the_armed_forces_have_encryption_scanners_and_lists() {
+    let either = ["acl-by-others", "no-preview"];
+    its_own_cases_notice("bw-messenger", &either.map(|name| format!("bw-messenger/{name}")));
+}
+
+#[test]
+fn the_administration_has_access_rules() {
+    its_own_cases_notice("tchap", &["tchap/unrestricted-invite".to_owned()]);
 }
 
 #[test]

@@ -142,6 +142,7 @@ impl Hub {
             creator: UserId::new("alice", &node.name).unwrap(),
             room_version: None,
             join_rule: Some("public".to_owned()),
+            room_type: None,
             history_visibility: None,
             name: None,
             topic: None,

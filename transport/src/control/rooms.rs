@@ -39,6 +39,7 @@ fn parse(node: &Node, mut body: Object) -> Result<NewRoom, ApiError> {
         creator: user(node, text(&body, "creator")?)?,
         room_version: optional("room_version")?,
         join_rule: optional("join_rule")?,
+        room_type: optional("type")?,
         history_visibility: optional("history_visibility")?,
         name: optional("name")?,
         topic: optional("topic")?,

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::list::{self, ListError};
 use super::pattern::{PatternError, ServerPattern};
+use super::rooms::{RoomPolicy, RoomSettings};
 use super::rules::{Members, Rules};
 use super::seen::{Seen, SeenError};
 use super::trust::{Trust, TrustError};
@@ -101,6 +102,8 @@ struct Settings {
     list: Option<PathBuf>,
     certificates: Option<PathBuf>,
     max_age_hours: Option<u64>,
+    #[serde(default)]
+    rooms: RoomSettings,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -173,10 +176,16 @@ impl Sources {
         Ok((settings, Some(signed)))
     }
 
+    /// What they ask of rooms.
+    pub(super) fn rooms(&self) -> Result<RoomPolicy, PolicyError> {
+        RoomPolicy::read(&self.settings.rooms)
+            .map_err(|error| PolicyError::Pattern { path: self.path.clone(), error })
+    }
+
     /// What they say at `now`, in milliseconds since the Unix epoch. `seen` remembers the newest signed list.
     pub(super) fn rules(&self, seen: &Seen, now: i64) -> Result<Rules, PolicyError> {
         let path = || self.path.clone();
-        let Settings { mode, servers, list, certificates, max_age_hours } = &self.settings;
+        let Settings { mode, servers, list, certificates, max_age_hours, rooms: _ } = &self.settings;
         let about_lists = list.is_some() || certificates.is_some() || max_age_hours.is_some();
         let odd = match mode {
             Mode::Open if servers.is_some() => Some("`servers` does not go with mode \"open\""),

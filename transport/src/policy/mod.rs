@@ -8,6 +8,7 @@
 //! | `list.rs`, `seen.rs` | what a list says, and which was the last |
 //! | `guard.rs` | keeping outsiders from being contacted |
 //! | `invites.rs` | who may invite a user |
+//! | `rooms.rs` | what a hub asks of its rooms |
 //!
 //! There are two places at which servers are held against the policy, and neither is an endpoint's: what reads the
 //! sender of a request ([`crate::api::Authenticated`]), and what carries requests to others.
@@ -19,12 +20,13 @@ pub mod invites;
 mod jws;
 mod list;
 mod pattern;
+pub mod rooms;
 mod rules;
 mod seen;
 mod trust;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use mimi_linearized::id::ServerName;
@@ -35,6 +37,7 @@ pub use self::invites::InvitePermissions;
 pub use self::jws::JwsError;
 pub use self::list::ListError;
 pub use self::pattern::{PatternError, ServerPattern};
+pub use self::rooms::RoomPolicy;
 pub use self::seen::SeenError;
 pub use self::trust::TrustError;
 
@@ -56,7 +59,8 @@ pub const SEEN_FILE: &str = "federation-list-seen.json";
 ///
 /// The file is TOML: `mode = "open"`; or `"allow"` or `"deny"` with `servers`, a list of [`ServerPattern`]s; or `"signed"`
 /// with `list`, the file of a JWS, and `certificates`, the file of PEM certificates that it is checked with. Paths are
-/// relative to the policy's file. With `max-age-hours`, a list counts that long after it was written.
+/// relative to the policy's file. With `max-age-hours`, a list counts that long after it was written. A table `rooms` has what
+/// is asked of rooms ([`RoomPolicy`]).
 ///
 /// This server itself is always inside. A signed list that is over leaves nobody else inside.
 #[derive(Debug, Clone)]
@@ -68,6 +72,7 @@ struct Shared {
     path: Option<PathBuf>,
     seen: Seen,
     rules: watch::Sender<Rules>,
+    rooms: RwLock<Arc<RoomPolicy>>,
     last: Mutex<Last>,
 }
 
@@ -97,7 +102,8 @@ impl FederationPolicy {
     pub fn open() -> Self {
         let (own, path, seen) = (None, None, Seen::forgetful(PathBuf::new()));
         let (rules, last) = (watch::Sender::new(Rules::Open), Mutex::default());
-        Self(Arc::new(Shared { own, path, seen, rules, last }))
+        let rooms = RwLock::default();
+        Self(Arc::new(Shared { own, path, seen, rules, rooms, last }))
     }
 
     /// The policy in a file, of the server `own`; `data_dir` is where the newest signed list is remembered. This reads files
@@ -109,12 +115,14 @@ impl FederationPolicy {
         let seen = Seen::kept(data_dir.join(SEEN_FILE));
         let sources = Sources::read(path).map_err(|(error, _)| error)?;
         let rules = sources.rules(&seen, clock::now_ms())?;
+        let rooms = RwLock::new(Arc::new(sources.rooms()?));
         log(&rules);
         Ok(Self(Arc::new(Shared {
             own: Some(own.clone()),
             path: Some(path.to_owned()),
             seen,
             rules: watch::Sender::new(rules),
+            rooms,
             last: Mutex::new(Last { digest: sources.digest, fault: None }),
         })))
     }
@@ -126,6 +134,7 @@ impl FederationPolicy {
     /// [`PolicyError`] says which file is at fault, and how.
     pub fn examine(path: &Path, data_dir: &Path) -> Result<(), PolicyError> {
         let sources = Sources::read(path).map_err(|(error, _)| error)?;
+        sources.rooms()?;
         sources.rules(&Seen::forgetful(data_dir.join(SEEN_FILE)), clock::now_ms()).map(drop)
     }
 
@@ -141,6 +150,12 @@ impl FederationPolicy {
     /// [`Outsider`] if it is not.
     pub fn check(&self, server: &ServerName) -> Result<(), Outsider> {
         if self.allows(server) { Ok(()) } else { Err(Outsider(server.clone())) }
+    }
+
+    /// What this server, as a hub, asks of its rooms.
+    #[must_use]
+    pub fn rooms(&self) -> Arc<RoomPolicy> {
+        Arc::clone(&self.0.rooms.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads the policy's files again. If they are the same as last time, nothing happens; if they cannot be used, what was
@@ -162,15 +177,19 @@ impl FederationPolicy {
             return Ok(false);
         }
         let rules = match sources {
-            Ok(sources) => sources.rules(&self.0.seen, clock::now_ms()),
+            // Of a file that is at fault in one part, no part is taken.
+            Ok(sources) => {
+                sources.rooms().and_then(|rooms| Ok((sources.rules(&self.0.seen, clock::now_ms())?, rooms)))
+            }
             Err((error, _)) => Err(error),
         };
         let fault = rules.as_ref().err().map(ToString::to_string);
         let known = last.digest == digest && last.fault == fault;
         *last = Last { digest, fault };
         match rules {
-            Ok(rules) => {
+            Ok((rules, rooms)) => {
                 log(&rules);
+                *self.0.rooms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rooms);
                 self.0.rules.send_replace(rules);
                 Ok(true)
             }

@@ -119,6 +119,8 @@ fn a_file_that_is_none_is_refused() {
         ("mode = \"allow\"", "`servers` is missing"),
         ("mode = \"allow\"\nservers = [\"a b\"]", "a b"),
         ("mode = \"deny\"\nservers = []\nmax-age-hours = 1", "\"signed\" alone"),
+        ("mode = \"open\"\n[rooms]\nhistory-visibility = \"all\"", "unknown variant"),
+        ("mode = \"open\"\n[rooms]\nexternal-servers = [\"a b\"]", "no pattern"),
         ("mode = \"signed\"\ncertificates = \"x\"", "`list` is missing"),
         ("mode = \"signed\"\nlist = \"x\"", "`certificates` is missing"),
         ("mode = \"signed\"\nlist = \"x\"\ncertificates = \"y\"", "x: "),

@@ -23,7 +23,9 @@ pub struct NewRoom {
     pub room_version: Option<String>,
     /// The join rule; `invite` if not given.
     pub join_rule: Option<String>,
-    /// The history visibility; `shared` if not given.
+    /// Its type, which its create event has as `type`.
+    pub room_type: Option<String>,
+    /// The history visibility; what the policy has, or `shared`, if not given.
     pub history_visibility: Option<String>,
     /// The name.
     pub name: Option<String>,
@@ -42,9 +44,19 @@ impl Node {
     ///
     /// # Errors
     /// [`RoomError`] if an event is refused, or the store fails. Events before it are then in the room.
-    pub async fn create_room(&self, new: NewRoom) -> Result<RoomId, RoomError> {
+    pub async fn create_room(&self, mut new: NewRoom) -> Result<RoomId, RoomError> {
         if !self.is_local(&new.creator) {
             return Err(RoomError::Forbidden("the creator is a user of another server"));
+        }
+        let policy = self.policy.rooms();
+        if policy.encrypted && new.encryption.is_none() {
+            return Err(RoomError::Forbidden("rooms of this server are encrypted"));
+        }
+        new.history_visibility = new.history_visibility.or_else(|| policy.history_visibility.clone());
+        if let Some((kind, content)) = policy.first_state()
+            && !new.initial_state.iter().any(|(asked, state_key, _)| asked == kind && state_key.is_empty())
+        {
+            new.initial_state.insert(0, (kind.to_owned(), String::new(), content));
         }
         let room_id = self.fresh_room_id()?;
         let cell = self.room_to_be(&room_id).await?;
@@ -72,6 +84,9 @@ impl Node {
         let version = self.versions.get(id).ok_or_else(|| RoomError::IncompatibleVersion(id.to_owned()))?;
         let mut content = Object::new();
         content.insert("room_version".to_owned(), json!(version.id));
+        if let Some(room_type) = &new.room_type {
+            content.insert("type".to_owned(), json!(room_type));
+        }
         if let Some(algorithm) = &new.encryption {
             content.insert("encryption".to_owned(), json!({"algorithm": algorithm}));
         }

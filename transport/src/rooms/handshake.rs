@@ -93,6 +93,7 @@ impl Node {
         if user.server() != *origin {
             return Err(RoomError::Forbidden("the user belongs to another server"));
         }
+        self.policy.rooms().check_server(room, origin).map_err(RoomError::Forbidden)?;
         let membership = kind.membership();
         room.would_allow(user, user, membership)?;
         let template = json!({

@@ -90,6 +90,7 @@ impl Node {
             return Ok(Attempt::Done(Accepted::Already(id)));
         }
         self.check_invite(proposal.event()).await?;
+        self.policy.rooms().check_event(hub.room(), proposal.event()).map_err(RoomError::Forbidden)?;
         let version = Arc::clone(hub.room().version());
         let authorised = {
             let apart = self.apart_here(hub.room(), proposal.event()).await?;

@@ -122,6 +122,8 @@ impl Node {
                     return self.read_event(cell, &mut role, &id).await;
                 }
                 self.check_invite(proposal.event()).await?;
+                let policy = self.policy.rooms();
+                policy.check_event(hub.room(), proposal.event()).map_err(RoomError::Forbidden)?;
                 let version = Arc::clone(hub.room().version());
                 let sealed =
                     hub.authorise(proposal)?.seal(&self.name, &self.key(), &version, INVITE_RESERVE)?;

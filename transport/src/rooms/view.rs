@@ -46,6 +46,7 @@ impl Node {
         let Some(record) = records.pop() else { return Ok(None) };
         let role = cell.lock().await;
         let Some(room) = role.as_ref().map(Role::room) else { return Err(RoomError::OutOfStep) };
+        self.policy.rooms().check_server(room, to).map_err(RoomError::Forbidden)?;
         served(room, &record, to)
     }
 
@@ -64,6 +65,7 @@ impl Node {
         let records = self.store.records(room_id, from, usize::try_from(count).unwrap_or(limit)).await?;
         let role = cell.lock().await;
         let Some(room) = role.as_ref().map(Role::room) else { return Err(RoomError::OutOfStep) };
+        self.policy.rooms().check_server(room, to).map_err(RoomError::Forbidden)?;
         let mut events = Vec::with_capacity(records.len());
         for record in records.iter().rev() {
             // The list is served without gaps, as far back as it may be seen.
@@ -88,6 +90,7 @@ impl Node {
         let Some(record) = self.store.records(room_id, position, 1).await?.pop() else { return Ok(None) };
         let role = cell.lock().await;
         let Some(room) = role.as_ref().map(Role::room) else { return Err(RoomError::OutOfStep) };
+        self.policy.rooms().check_server(room, to).map_err(RoomError::Forbidden)?;
         let event = Recorded::read(&record.bytes, &record.event_id, room.version())?;
         let visibility = room.visibility(to, position, event.event());
         if visibility == Visibility::None {

@@ -12,6 +12,7 @@ mod notaries;
 mod own_keys;
 mod past_states;
 mod policy;
+mod room_policy;
 mod shown;
 
 use std::net::SocketAddr;
@@ -115,6 +116,7 @@ impl Place {
             creator: self.user("alice"),
             room_version: None,
             join_rule: Some(join_rule.to_owned()),
+            room_type: None,
             history_visibility: None,
             name: None,
             topic: None,

@@ -200,6 +200,7 @@ async fn create(place: &Place) -> RoomId {
         creator: place.user("user"),
         room_version: None,
         join_rule: Some("public".to_owned()),
+        room_type: None,
         history_visibility: None,
         name: None,
         topic: None,

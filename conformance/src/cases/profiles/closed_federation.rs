@@ -65,7 +65,7 @@ pub(super) const CASES: &[Case] = &[
     ),
 ];
 
-async fn every_endpoint(ctx: &Context) -> Result<(), Finding> {
+pub(super) async fn every_endpoint(ctx: &Context) -> Result<(), Finding> {
     let outsider = outsider(ctx).await?;
     for harmless in authenticated(&outsider) {
         let paths = [Some(&harmless.target), harmless.unstable.as_ref()];
@@ -120,7 +120,7 @@ async fn knock_at(peer: &Peer) -> Result<(), Finding> {
     peer.request(Method::GET, &paths::event("$none"), None).await.map(drop)
 }
 
-async fn keys_are_not_fetched(ctx: &Context) -> Result<(), Finding> {
+pub(super) async fn keys_are_not_fetched(ctx: &Context) -> Result<(), Finding> {
     let outsider = outsider(ctx).await?;
     knock_at(&outsider).await?;
     outsider.send(&[], &[]).await?;

@@ -76,7 +76,7 @@ async fn insiders_are_served(ctx: &Context) -> Result<(), Finding> {
     room.peer.until_pdu("send a message to a server inside", |pdu| reference_id(pdu) == id).await.map(drop)
 }
 
-async fn is_not_invited(ctx: &Context) -> Result<(), Finding> {
+pub(super) async fn is_not_invited(ctx: &Context) -> Result<(), Finding> {
     let (outsider, room) = (outsider(ctx).await?, ctx.public_room().await?);
     let (stranger, before) = (outsider.user("stranger")?, ctx.room(&room).await?.length());
     let control = ctx.control()?;
@@ -89,7 +89,7 @@ async fn is_not_invited(ctx: &Context) -> Result<(), Finding> {
     expect_left_alone(&outsider, "a refused invite of its user")
 }
 
-async fn insider_invites(ctx: &Context) -> Result<(), Finding> {
+pub(super) async fn insider_invites(ctx: &Context) -> Result<(), Finding> {
     let (room, outsider) = (hub_room(ctx).await?, outsider(ctx).await?);
     let stranger = outsider.user("stranger")?;
     let lpdu = room.peer.lpdu(&room.member(&stranger, "invite"))?;
@@ -137,7 +137,7 @@ async fn outsiders_room(ctx: &Context) -> Result<(), Finding> {
     expect_left_alone(&outsider, "refused attempts to join its room")
 }
 
-async fn outsiders_invite(ctx: &Context) -> Result<(), Finding> {
+pub(super) async fn outsiders_invite(ctx: &Context) -> Result<(), Finding> {
     let outsider = outsider(ctx).await?;
     let (room, carol) = (outsider.host_room(json!({})).await?, ctx.user("carol-of-the-closed")?);
     let host = outsider.user("host")?;

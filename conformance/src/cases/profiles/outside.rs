@@ -1,6 +1,6 @@
 //! Steps about a server that is outside the target's federation.
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use crate::case::{Finding, fault};
 use crate::cases::steps::named::{broken, listener, port, server};
@@ -14,23 +14,27 @@ const PROBE: &str = "/_matrix/federation/v1/state/%21none?event_id=%24none";
 
 /// A server of the suite that the target's list does not have. It would be found if the target looked for it.
 pub(super) async fn outsider(ctx: &Context) -> Result<Peer, Finding> {
-    let environment = &ctx.environment;
-    let outsider = if let Some(network) = &environment.network {
-        let (host, listener) = (network.new_host(), listener().await?);
-        let name = format!("{host}:{}", port(&listener)?);
-        server(ctx, &name, listener, &host)?
-    } else {
-        let Some(host) = &environment.terms().outsider_host else {
-            let what = "no server of the suite is outside the target's federation: give --outsider-host HOST, a second name \
-                        for where the suite listens that the target's list does not have";
-            return Err(Finding::Untried(what.to_owned()));
-        };
-        let (name, listener) = environment.ports.take().await.map_err(broken)?;
-        let certificate = environment.setup.certificate_for(host).map_err(broken)?;
-        ctx.peer_named(&format!("{host}:{}", name.port().unwrap_or_default()), listener, &certificate)?
-    };
+    let outsider = elsewhere(ctx).await?;
     is_kept_out(ctx, &outsider).await?;
     Ok(outsider)
+}
+
+/// A server of the suite with another host name than the others have.
+pub(super) async fn elsewhere(ctx: &Context) -> Result<Peer, Finding> {
+    let environment = &ctx.environment;
+    if let Some(network) = &environment.network {
+        let (host, listener) = (network.new_host(), listener().await?);
+        let name = format!("{host}:{}", port(&listener)?);
+        return server(ctx, &name, listener, &host);
+    }
+    let Some(host) = &environment.terms().outsider_host else {
+        let what = "all servers of the suite have one host name: give --outsider-host HOST, a second name for where they \
+                    listen, which the target takes for somebody else";
+        return Err(Finding::Untried(what.to_owned()));
+    };
+    let (name, listener) = environment.ports.take().await.map_err(broken)?;
+    let certificate = environment.setup.certificate_for(host).map_err(broken)?;
+    ctx.peer_named(&format!("{host}:{}", name.port().unwrap_or_default()), listener, &certificate)
 }
 
 /// Whether the target has a list at all: if it takes an outsider for one of its own, there is nothing to judge. A target that
@@ -41,10 +45,14 @@ async fn is_kept_out(ctx: &Context, outsider: &Peer) -> Result<(), Finding> {
     }
     let theirs = outsider.request(Method::GET, PROBE, None).await?;
     let ours = ctx.peer().await?.request(Method::GET, PROBE, None).await?;
-    if theirs.status == ours.status && theirs.errcode() == ours.errcode() {
+    // 401 is what comes of looking for keys, and a list that is in force looks for none.
+    let is_authenticated = theirs.status == StatusCode::UNAUTHORIZED;
+    if is_authenticated || (theirs.status == ours.status && theirs.errcode() == ours.errcode()) {
         return Err(Finding::Untried(format!(
-            "the target answers {} as it answers a server that is inside ({}): its list has to have {} and not {}",
+            "no list is in force: the target answers {} with {}, and a server that is inside with {}; its list has to have \
+             {} and not {}",
             outsider.name,
+            theirs.status.as_u16(),
             ours.status.as_u16(),
             ctx.environment.ports.host(),
             outsider.name.host(),

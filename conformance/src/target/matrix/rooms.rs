@@ -60,8 +60,15 @@ pub(super) fn creation(asked: &Value) -> Value {
         Some(Value::String(name)) => Some(json!(name)),
         _ => None,
     };
+    let mut content = Map::new();
     if let Some(algorithm) = algorithm {
-        body.insert("creation_content".to_owned(), json!({"encryption": {"algorithm": algorithm}}));
+        content.insert("encryption".to_owned(), json!({"algorithm": algorithm}));
+    }
+    if let Some(room_type) = asked.get("type") {
+        content.insert("type".to_owned(), room_type.clone());
+    }
+    if !content.is_empty() {
+        body.insert("creation_content".to_owned(), Value::Object(content));
     }
     Value::Object(body)
 }

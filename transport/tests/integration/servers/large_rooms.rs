@@ -61,6 +61,7 @@ impl Place {
             creator: self.user("alice"),
             room_version: None,
             join_rule: Some("public".to_owned()),
+            room_type: None,
             history_visibility: None,
             name: None,
             topic: None,

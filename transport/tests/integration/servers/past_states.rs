@@ -32,6 +32,7 @@ impl Place {
             creator: self.user("alice"),
             room_version: None,
             join_rule: Some("public".to_owned()),
+            room_type: None,
             history_visibility: Some(visibility.to_owned()),
             name: None,
             topic: Some("the topic".to_owned()),
