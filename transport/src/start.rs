@@ -26,7 +26,7 @@ use crate::node::{Node, Terms};
 use crate::policy::{self, FederationPolicy, GuardedKeys, PolicyError};
 use crate::resolve::{AddressPolicy, ResolveOptions, Resolver, StaticEntry, WELL_KNOWN_PATH, well_known};
 use crate::server::{HttpsListener, ServerLimits, serve_plain};
-use crate::store::sqlite::SqliteStore;
+use crate::store::choice::{OpenStore, StoreChoice};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{CountedSource, Measured, Metrics, Side, Traced, Waiting, observe};
 use crate::tls::{
@@ -67,6 +67,8 @@ pub struct ServerConfig {
     pub notaries: Vec<ServerName>,
     /// The file that says which servers it has to do with ([`FederationPolicy`]); all, if there is none.
     pub policy: Option<PathBuf>,
+    /// What it keeps its data in.
+    pub store: StoreChoice,
     /// Whether it looks for damage in all of the store's file before it starts.
     pub check_store: bool,
     /// How much media it takes, and who looks at them.
@@ -90,6 +92,7 @@ impl ServerConfig {
             limits: Limits::default(),
             notaries: Vec::new(),
             policy: None,
+            store: StoreChoice::default(),
             check_store: true,
             media: MediaSettings::default(),
         }
@@ -142,7 +145,7 @@ pub struct Server {
     federation: SocketAddr,
     control: Option<SocketAddr>,
     ca: PathBuf,
-    store: Arc<SqliteStore>,
+    store: OpenStore,
     stop: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
 }
@@ -175,10 +178,13 @@ impl Server {
         let control_address =
             control.as_ref().map(TcpListener::local_addr).transpose().map_err(StartError::Listen)?;
         let config = assembly.settings(config);
+        let (folder, choice, check) = (config.data_dir.clone(), config.store.clone(), config.check_store);
+        fs::create_dir_all(&folder).map_err(|error| StartError::Data { path: folder.clone(), error })?;
+        // The store first: it may know that a key has to be there already.
+        let store = OpenStore::open(&choice, &folder, check).await?;
         let files = blocking(move || Files::open(config)).await?;
-        let Files { config, certificate, ca, roots, keys: own_keys, store, federation_policy, media, ends } =
-            files;
-        let store = Arc::new(store);
+        let Files { config, certificate, ca, roots, keys: own_keys, federation_policy, media, ends } = files;
+        store.introduce(&config.server_name, &own_keys.current()).await?;
         let policy =
             AddressPolicy { allow_private: config.allow_private, allow_loopback: address.ip().is_loopback() };
         let mut options =
@@ -199,7 +205,7 @@ impl Server {
         let carrier = assembly.carrier(Arc::new(carrier), &key);
         let carrier = policy::guarded(federation_policy.clone(), carrier);
         let client = FederationClient::over(name.clone(), [SigningKey::clone(&key)], carrier, limits);
-        let shared = assembly.store(Arc::<SqliteStore>::clone(&store));
+        let shared = assembly.store(store.shared());
         let shared: Arc<dyn Store> = Arc::new(Measured::new(shared, metrics.clone()));
         let kept = KeptKeys::new(Arc::clone(&shared));
         let source = CountedSource::new(client.clone(), metrics.clone());
@@ -243,6 +249,13 @@ impl Server {
             tokio::select! {
                 () = forgetting.forget_regularly() => {}
                 () = forgetting.policy.follow(policy::LOOK_EVERY) => {}
+                () = stopped => {}
+            }
+        }));
+        let (following, stopped) = (node.clone(), wait(stop.subscribe()));
+        listeners.push(tokio::spawn(async move {
+            tokio::select! {
+                () = following.follow_others() => {}
                 () = stopped => {}
             }
         }));
@@ -316,7 +329,6 @@ struct Files {
     ca: PathBuf,
     roots: Roots,
     keys: OwnKeys,
-    store: SqliteStore,
     federation_policy: FederationPolicy,
     media: Media,
     /// When the certificate ends.
@@ -345,9 +357,6 @@ impl Files {
         }
         let ca = std::path::absolute(&ca).unwrap_or(ca);
         let keys = OwnKeys::open(&folder.join(KEY_FILE))?;
-        let path = folder.join("store.sqlite3");
-        let store =
-            if config.check_store { SqliteStore::open_checked(&path) } else { SqliteStore::open(&path) }?;
         let offer = ClientOffer { http: HttpVersions::Http11, ..ClientOffer::default() };
         let tls = client_config(&roots, offer)?;
         let media =
@@ -356,6 +365,6 @@ impl Files {
             Some(path) => FederationPolicy::load(path, &config.server_name, &folder)?,
             None => FederationPolicy::open(),
         };
-        Ok(Self { config, certificate, ca, roots, keys, store, federation_policy, media, ends })
+        Ok(Self { config, certificate, ca, roots, keys, federation_policy, media, ends })
     }
 }

@@ -89,13 +89,21 @@ impl Node {
     /// The answer that was remembered meanwhile, or that of processing the transaction now, which is remembered before
     /// it is given.
     async fn process(&self, key: &TransactionKey, process: impl Future<Output = Answer>) -> Answer {
-        if let Some(stored) = self.store.answer(key).await? {
+        if let Some(stored) = self.store.begin(key).await? {
             return restore(&stored);
         }
         let answer = process.await;
         self.metrics.transaction(Turn::Processed);
-        if let Some(stored) = memorable(&answer) {
-            self.store.remember(key, stored, clock::now_ms()).await?;
+        let Some(stored) = memorable(&answer) else {
+            self.store.abandon(key).await?;
+            return answer;
+        };
+        self.store.remember(key, stored, clock::now_ms()).await?;
+        if self.store.is_shared()
+            && let Some(stored) = self.store.answer(key).await?
+        {
+            // Another process may have thought this one dead, and answered first.
+            return restore(&stored);
         }
         answer
     }

@@ -15,6 +15,7 @@ use mimi_linearized::id::{RoomId, ServerName};
 use tokio::sync::{Notify, watch};
 
 use self::backoff::Backoff;
+use crate::api::send::MAX_EDUS;
 use crate::node::Node;
 use crate::rooms::RoomError;
 use crate::store::{Flight, StoreError};
@@ -107,7 +108,7 @@ async fn deliver_all(node: &Node, destination: &ServerName, queue: &Queue) {
     let mut backoff = Backoff::default();
     // The room after which it is the next one's turn.
     let mut turn: Option<RoomId> = None;
-    loop {
+    'flights: loop {
         // What waits for a server that is kept out stays where it is.
         node.policy.until_allowed(destination).await;
         let flight = match node.next_flight(destination, turn.as_ref()).await {
@@ -123,6 +124,10 @@ async fn deliver_all(node: &Node, destination: &ServerName, queue: &Queue) {
             }
         };
         while let Err(error) = node.fly(destination, &flight).await {
+            if !node.store.sends_to(destination) {
+                // Another process goes on with it.
+                continue 'flights;
+            }
             if matches!(error, RoomError::Outsider(_)) {
                 tracing::info!(%destination, "a queue stands still: the destination is outside the federation");
                 node.policy.until_allowed(destination).await;
@@ -150,17 +155,25 @@ fn retry_after(error: &RoomError) -> Option<Duration> {
 }
 
 impl Node {
-    /// The transaction in flight, or the next one.
+    /// The transaction in flight, or the next one; `None` also if it is not this process that sends to the destination.
     async fn next_flight(
         &self,
         destination: &ServerName,
         turn: Option<&RoomId>,
     ) -> Result<Option<Flight>, RoomError> {
+        if !self.store.sends_to(destination) {
+            // Another process does. What waits in this one's memory goes where that one finds it.
+            while !self.take_ephemeral(destination, MAX_EDUS).await?.is_empty() {}
+            return Ok(None);
+        }
         if let Some(flight) = self.store.flight(destination).await? {
             return Ok(Some(flight));
         }
-        let Some(flight) = self.plan(destination, turn).await? else { return Ok(None) };
-        self.store.depart(destination, &flight).await?;
-        Ok(Some(flight))
+        loop {
+            let Some(flight) = self.plan(destination, turn).await? else { return Ok(None) };
+            if let Some(under_way) = self.store.depart(destination, &flight).await? {
+                return Ok(Some(under_way));
+            }
+        }
     }
 }

@@ -83,6 +83,9 @@ pub enum RoomError {
     /// The room changed too often meanwhile.
     #[error("the room changed too often while another server was asked")]
     Busy,
+    /// Another process of this server appended to the room's list first.
+    #[error("another process of this server appended to the room's list first")]
+    Overtaken,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -106,7 +109,7 @@ impl From<HeadMoved> for RoomError {
 impl From<AppendError> for RoomError {
     fn from(error: AppendError) -> Self {
         match error {
-            AppendError::HeadMoved => Self::OutOfStep,
+            AppendError::HeadMoved => Self::Overtaken,
             AppendError::Store(error) => Self::Store(error),
         }
     }
@@ -133,6 +136,7 @@ impl RoomError {
             | Self::Store(_)
             | Self::Record(_)
             | Self::Replay(_)
+            | Self::Overtaken
             | Self::OutOfStep => {
                 tracing::error!(error = %text, "a room operation failed");
                 ApiError::unknown(text)

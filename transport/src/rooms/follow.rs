@@ -110,7 +110,9 @@ impl Node {
     /// A hub seals an LPDU once; a second PDU of it is listed all the same, and held against the hub (reading R14).
     async fn note_repeated_lpdu(&self, room: &Room, event: &RoomEvent) -> Result<(), RoomError> {
         let Some(key) = event.lpdu_key(room.version()) else { return Ok(()) };
-        if let Some(earlier) = self.store.record_of_lpdu(room.id(), &key).await? {
+        let earlier = self.store.record_of_lpdu(room.id(), &key).await?;
+        // Another process may have listed this very event just now.
+        if let Some(earlier) = earlier.filter(|earlier| earlier.event_id != *event.id()) {
             let refusal = Refusal::new(RoomRule::SealedTwice, Because::Event(earlier.event_id));
             self.keep_evidence(room.id(), event, room.hub(), &refusal).await?;
         }

@@ -10,6 +10,7 @@ use mimi_linearized::room::{Effect, Position, Room};
 use mimi_linearized::version::RoomVersion;
 use mimi_mls::DeviceAddress;
 
+use super::others::{ATTEMPTS, Part};
 use super::{Cell, Role, RoomError, settle};
 use crate::devices::LeavesOf;
 use crate::keys::Asker;
@@ -79,7 +80,25 @@ impl Node {
         settle(&mut role, result)
     }
 
+    /// Judges a proposal and appends what is made of it; again if another process appended something else first.
     async fn accept(
+        &self,
+        hub: &mut Hub,
+        proposal: Proposal,
+        from: &Provenance,
+        asked: Option<&Devices>,
+    ) -> Result<Attempt, RoomError> {
+        for _ in 0..ATTEMPTS {
+            let result = self.accept_as_it_is(hub, proposal.clone(), from, asked).await;
+            if !self.is_overtaken(&result) {
+                return result;
+            }
+            self.advance(Part::Hub(hub)).await?;
+        }
+        Err(RoomError::Busy)
+    }
+
+    async fn accept_as_it_is(
         &self,
         hub: &mut Hub,
         proposal: Proposal,

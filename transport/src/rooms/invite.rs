@@ -11,6 +11,7 @@ use mimi_linearized::version::RoomVersion;
 use serde_json::{Value, json};
 
 use super::hub::{Accepted, Provenance};
+use super::others::Part;
 use super::receive::keys_of;
 use super::{Cell, Role, RoomError, Sent, send, settle};
 use crate::api::invite as endpoint;
@@ -137,6 +138,11 @@ impl Node {
                 continue;
             }
             let result = self.append(hub, sealed, &from).await;
+            if self.is_overtaken(&result) {
+                let result = self.advance(Part::Hub(hub)).await;
+                settle(&mut role, result)?;
+                continue;
+            }
             return settle(&mut role, result);
         }
         Err(RoomError::Busy)

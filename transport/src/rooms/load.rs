@@ -9,12 +9,13 @@ use mimi_linearized::room::Position;
 use mimi_linearized::version::RoomVersion;
 use mimi_mls::GroupTracker;
 
+use super::others::Part;
 use super::{Role, RoomError};
 use crate::node::Node;
 use crate::store::{Record, SnapshotEvent, StoredSnapshot};
 
 /// How many records are read at a time.
-const PAGE: usize = 500;
+pub(super) const PAGE: usize = 500;
 
 /// Reads a room back: its list, on top of the state it started from. `None` if it is not known.
 pub(super) async fn load(node: &Node, id: &RoomId) -> Result<Option<Role>, RoomError> {
@@ -33,7 +34,7 @@ pub(super) async fn load(node: &Node, id: &RoomId) -> Result<Option<Role>, RoomE
     let mut next: Position = from;
     while !records.is_empty() {
         for record in records.iter().filter(|record| record.position >= next) {
-            replay(node, &mut role, record, record.position >= followed).await?;
+            replay(node, &mut Part::of(&mut role), record, record.position >= followed).await?;
         }
         next = records.last().map_or(next, |record| record.position.saturating_add(1));
         records = node.store.records(id, next, PAGE).await?;
@@ -54,16 +55,21 @@ fn read_with_any_version(node: &Node, record: &Record) -> Result<Recorded, RoomE
     Ok(result?)
 }
 
-async fn replay(node: &Node, role: &mut Role, record: &Record, follow_commit: bool) -> Result<(), RoomError> {
-    let recorded = Recorded::read(&record.bytes, &record.event_id, role.room().version())?;
+pub(super) async fn replay(
+    node: &Node,
+    part: &mut Part<'_>,
+    record: &Record,
+    follow_commit: bool,
+) -> Result<(), RoomError> {
+    let recorded = Recorded::read(&record.bytes, &record.event_id, part.room().version())?;
     let apart = if follow_commit {
-        node.apart_recorded(role.room(), recorded.event().event(), record.position).await?
+        node.apart_recorded(part.room(), recorded.event().event(), record.position).await?
     } else {
         Apart::default()
     };
-    match role {
-        Role::Hub(hub) => hub.replay_with(recorded, follow_commit, &apart)?,
-        Role::Participant(participant) => {
+    match part {
+        Part::Hub(hub) => hub.replay_with(recorded, follow_commit, &apart)?,
+        Part::Participant(participant) => {
             participant.replay_with(recorded, record.effect, follow_commit, &apart)?;
         }
     }

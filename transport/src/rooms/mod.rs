@@ -13,6 +13,7 @@ mod handshake;
 mod hub;
 mod invite;
 mod load;
+mod others;
 mod outbound;
 mod past;
 mod permissions;
@@ -110,7 +111,7 @@ pub(crate) fn settle<T>(
     role: &mut MutexGuard<'_, Option<Role>>,
     result: Result<T, RoomError>,
 ) -> Result<T, RoomError> {
-    if matches!(&result, Err(RoomError::Store(_) | RoomError::OutOfStep)) {
+    if matches!(&result, Err(RoomError::Store(_) | RoomError::Overtaken | RoomError::OutOfStep)) {
         **role = None;
     }
     result
@@ -162,9 +163,7 @@ impl Node {
     pub(crate) async fn room(&self, id: &RoomId) -> Result<Option<Arc<Cell>>, RoomError> {
         let cell = self.rooms.cell(id);
         let mut role = cell.lock().await;
-        if role.is_none() {
-            *role = load::load(self, id).await?;
-        }
+        self.bring_up_to_date(id, &mut role).await?;
         let known = role.is_some();
         drop(role);
         if !known {

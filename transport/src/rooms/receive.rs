@@ -10,6 +10,7 @@ use mimi_linearized::id::{EventId, KeyId, ServerName};
 use mimi_linearized::json::Object;
 
 use super::hub::Provenance;
+use super::others::ATTEMPTS;
 use super::{Cell, Role, RoomError, settle};
 use crate::node::Node;
 
@@ -108,10 +109,19 @@ impl Node {
             }
         };
         let mut role = cell.lock().await;
-        let Some(participant) = role.as_mut().and_then(Role::as_participant) else {
-            return Err(RoomError::OutOfStep);
+        let mut attempts = 0..ATTEMPTS;
+        let result = loop {
+            let Some(participant) = role.as_mut().and_then(Role::as_participant) else {
+                return Err(RoomError::OutOfStep);
+            };
+            let result = self.follow(participant, verified.clone(), from).await;
+            if !self.is_overtaken(&result) || attempts.next().is_none() {
+                break result;
+            }
+            // What was appended of several events is not in the room in memory.
+            *role = None;
+            self.bring_up_to_date(&cell.id, &mut role).await?;
         };
-        let result = self.follow(participant, verified, from).await;
         match settle(&mut role, result)? {
             None => Ok(Received::Accepted),
             Some(refusal) => {

@@ -7,7 +7,7 @@ use mimi_linearized::id::{EventId, RoomId, ServerName, UserId};
 use mimi_linearized::room::Position;
 use serde::{Deserialize, Serialize};
 
-use super::{InboxItem, StoreError};
+use super::{InboxItem, StoreError, encoding};
 
 /// How far a destination has been sent a room's list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Cursor {
 }
 
 /// Something on its way to one server that is not in a room's list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outgoing {
     /// A local user's LPDU for the hub.
     Lpdu {
@@ -32,11 +32,13 @@ pub enum Outgoing {
         /// Its id.
         lpdu_id: EventId,
         /// Its canonical JSON.
+        #[serde(with = "encoding::bytes")]
         bytes: Arc<[u8]>,
     },
     /// An EDU.
     Edu {
         /// Its JSON.
+        #[serde(with = "encoding::bytes")]
         bytes: Arc<[u8]>,
     },
 }
@@ -106,8 +108,11 @@ pub trait DeliveryStore: Send + Sync + 'static {
     /// The transaction in flight to a destination.
     async fn flight(&self, destination: &ServerName) -> Result<Option<Flight>, StoreError>;
 
-    /// Begins a transaction, in place of one to the same destination that was begun before.
-    async fn depart(&self, destination: &ServerName, flight: &Flight) -> Result<(), StoreError>;
+    /// Begins a transaction, unless one to the same destination is under way. Returns the one that is under way then.
+    ///
+    /// `None` if something that it carries has arrived meanwhile, as when another process of this server was faster; it
+    /// is to be made anew.
+    async fn depart(&self, destination: &ServerName, flight: &Flight) -> Result<Option<Flight>, StoreError>;
 
     /// Ends a transaction that was answered: moves the cursors on, removes the items and the flight, and puts
     /// `notices` into inboxes, all at once. A cursor is moved neither back nor past the end of its list, and another

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mimi_linearized::id::{DeviceId, ServerName, UserId};
+use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{StoreError, encoding};
 
 /// A key package that a device offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewKeyPackage {
     /// Its algorithm's name.
     pub algorithm: String,
@@ -21,7 +22,7 @@ pub struct NewKeyPackage {
 }
 
 /// A key package that was given out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claimed {
     /// The key package.
     pub key: String,
@@ -36,11 +37,12 @@ pub struct Claimed {
 pub type ClaimNotice = fn(&DeviceId, u64) -> Arc<[u8]>;
 
 /// Something for a local user to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InboxItem {
     /// Whose inbox.
     pub user_id: UserId,
     /// The item's JSON.
+    #[serde(with = "encoding::bytes")]
     pub bytes: Arc<[u8]>,
     /// If set, an item with the same mark is put into the inbox only once.
     pub once: Option<String>,
@@ -50,11 +52,12 @@ pub struct InboxItem {
 pub const MAX_KEY_RESPONSES: u32 = 64;
 
 /// A server's key response as it was fetched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredKeys {
     /// The keys in it, written so that two responses with the same keys have the same text.
     pub key_set: String,
     /// The response's JSON.
+    #[serde(with = "encoding::bytes")]
     pub response: Vec<u8>,
     /// When it was fetched, in milliseconds since the Unix epoch.
     pub fetched_at: i64,

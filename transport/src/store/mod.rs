@@ -8,12 +8,17 @@
 //! Every method that changes something returns only once the change would survive a crash of the machine.
 
 pub mod apart;
+mod command;
 mod delivery;
 mod devices;
+mod encoding;
 mod rooms;
+mod shared;
 mod transactions;
 mod users;
 
+pub mod choice;
+pub mod nats;
 pub mod sqlite;
 #[cfg(test)]
 mod suite;
@@ -21,6 +26,7 @@ mod suite;
 use std::path::PathBuf;
 
 pub use apart::ApartStore;
+pub use command::Identity;
 pub use delivery::{Cursor, DeliveryStore, Flight, FlightRange, Outgoing, OutgoingItem};
 pub use devices::{
     ClaimNotice, Claimed, DeviceStore, InboxItem, KeyStore, MAX_KEY_RESPONSES, NewKeyPackage, StoredKeys,
@@ -29,6 +35,7 @@ pub use rooms::{
     AppendError, Evidence, ExpectedHead, InviteRecord, Location, NewRecord, Record, RoomStore, SnapshotEvent,
     StoredSnapshot,
 };
+pub use shared::{Change, SharedStore};
 pub use transactions::{ANSWERS_OF_ONE_SENDER, StoredAnswer, TransactionKey, TransactionStore};
 pub use users::UserStore;
 
@@ -69,6 +76,12 @@ pub enum StoreError {
         /// The number.
         number: u64,
     },
+    /// A store elsewhere cannot be reached, or has not answered in time. A change may have been made all the same.
+    #[error("the store cannot be reached: {0}")]
+    Unavailable(String),
+    /// The store is another server's, or has another key.
+    #[error("the store is not this server's: {0}")]
+    NotOurs(String),
     /// The store was shut down.
     #[error("the store is closed")]
     Closed,
@@ -76,11 +89,11 @@ pub enum StoreError {
 
 /// Everything that a server remembers.
 pub trait Store:
-    RoomStore + ApartStore + TransactionStore + DeliveryStore + DeviceStore + KeyStore + UserStore
+    RoomStore + ApartStore + TransactionStore + DeliveryStore + DeviceStore + KeyStore + UserStore + SharedStore
 {
 }
 
 impl<S> Store for S where
-    S: RoomStore + ApartStore + TransactionStore + DeliveryStore + DeviceStore + KeyStore + UserStore
+    S: RoomStore + ApartStore + TransactionStore + DeliveryStore + DeviceStore + KeyStore + UserStore + SharedStore
 {
 }

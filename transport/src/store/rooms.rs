@@ -5,11 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mimi_linearized::id::{EventId, RoomId, ServerName, UserId};
 use mimi_linearized::room::{Effect, Place, Position};
+use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{StoreError, encoding};
 
 /// An event to be appended to a room's list.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewRecord {
     /// Its id.
     pub event_id: EventId,
@@ -17,8 +18,10 @@ pub struct NewRecord {
     /// its contents.
     pub lpdu_id: Option<EventId>,
     /// What it does to the room.
+    #[serde(with = "encoding::effect")]
     pub effect: Effect,
     /// Its canonical JSON.
+    #[serde(with = "encoding::bytes")]
     pub bytes: Arc<[u8]>,
     /// The server that sent it here, if it came from outside.
     pub origin: Option<ServerName>,
@@ -49,7 +52,7 @@ pub struct Record {
 }
 
 /// The end of the list that an append counts on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExpectedHead {
     /// The list is empty; it begins here.
     Empty,
@@ -79,16 +82,17 @@ pub struct Location {
 }
 
 /// An event of a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotEvent {
     /// Its id.
     pub event_id: EventId,
     /// Its canonical JSON.
+    #[serde(with = "encoding::bytes")]
     pub bytes: Arc<[u8]>,
 }
 
 /// The state that a participant's list starts from (reading R13).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredSnapshot {
     /// The room's hub.
     pub hub: ServerName,
@@ -101,7 +105,7 @@ pub struct StoredSnapshot {
 }
 
 /// Something a peer sent that breaks a rule, kept with the rule (reading R13).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The room it was sent for.
     pub room_id: RoomId,
@@ -114,11 +118,12 @@ pub struct Evidence {
     /// How.
     pub detail: String,
     /// Its JSON.
+    #[serde(with = "encoding::bytes")]
     pub bytes: Arc<[u8]>,
 }
 
 /// An invite that a local user has not answered (LM-04 §12.7.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InviteRecord {
     /// The room.
     pub room_id: RoomId,

@@ -6,13 +6,14 @@ use std::time::Instant;
 use async_trait::async_trait;
 use mimi_linearized::id::{DeviceId, EventId, RoomId, ServerName, UserId};
 use mimi_linearized::room::{Place, Position};
+use tokio::sync::broadcast;
 
 use super::Metrics;
 use crate::store::apart::Sha256;
 use crate::store::{
-    ApartStore, AppendError, ClaimNotice, Claimed, Cursor, DeliveryStore, DeviceStore, Evidence,
+    ApartStore, AppendError, Change, ClaimNotice, Claimed, Cursor, DeliveryStore, DeviceStore, Evidence,
     ExpectedHead, Flight, InboxItem, InviteRecord, KeyStore, Location, NewKeyPackage, NewRecord, Outgoing,
-    OutgoingItem, Record, RoomStore, Store, StoreError, StoredAnswer, StoredKeys, StoredSnapshot,
+    OutgoingItem, Record, RoomStore, SharedStore, Store, StoreError, StoredAnswer, StoredKeys, StoredSnapshot,
     TransactionKey, TransactionStore, UserStore,
 };
 
@@ -118,7 +119,7 @@ impl DeliveryStore for Measured {
         measured!(self.flight(destination))
     }
 
-    async fn depart(&self, destination: &ServerName, flight: &Flight) -> Result<(), StoreError> {
+    async fn depart(&self, destination: &ServerName, flight: &Flight) -> Result<Option<Flight>, StoreError> {
         measured!(self.depart(destination, flight))
     }
 
@@ -297,11 +298,39 @@ impl TransactionStore for Measured {
         measured!(self.answer(key))
     }
 
+    async fn begin(&self, key: &TransactionKey) -> Result<Option<StoredAnswer>, StoreError> {
+        // How long that takes is up to whoever processes it already.
+        self.inner.begin(key).await
+    }
+
+    async fn abandon(&self, key: &TransactionKey) -> Result<(), StoreError> {
+        measured!(self.abandon(key))
+    }
+
     async fn remember(&self, key: &TransactionKey, answer: StoredAnswer, now: i64) -> Result<(), StoreError> {
         measured!(self.remember(key, answer, now))
     }
 
     async fn forget_answers(&self, before: i64) -> Result<(), StoreError> {
         measured!(self.forget_answers(before))
+    }
+}
+
+#[async_trait]
+impl SharedStore for Measured {
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
+    fn changes(&self) -> Option<broadcast::Receiver<Change>> {
+        self.inner.changes()
+    }
+
+    fn sends_to(&self, destination: &ServerName) -> bool {
+        self.inner.sends_to(destination)
+    }
+
+    async fn catch_up(&self) -> Result<(), StoreError> {
+        measured!(self.catch_up())
     }
 }

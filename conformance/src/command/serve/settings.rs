@@ -10,6 +10,7 @@ use mimi_linearized::id::{IdError, ServerName};
 use mimi_transport::limits::{LimitSetting, Limits, RateSetting};
 use mimi_transport::resolve::StaticEntry;
 use mimi_transport::start::ServerConfig;
+use mimi_transport::store::choice::StoreChoice;
 use mimi_transport::tls::ServerCertificate;
 use tracing_subscriber::EnvFilter;
 
@@ -67,9 +68,10 @@ pub(super) struct Settings {
     /// Whom to ask for the keys of servers that do not answer; may be repeated
     #[arg(long, value_name = "NAME")]
     notary: Vec<ServerName>,
-    /// What to keep data in
-    #[arg(long, value_name = "STORE", default_value = "embedded", value_parser = ["embedded"])]
-    store: String,
+    /// What to keep data in: `embedded`, a database in the data folder; or
+    /// `nats://HOST:PORT[,HOST:PORT…][?replicas=N&prefix=NAME&ca=PEM]`, which several processes share (docs/stores.md)
+    #[arg(long, value_name = "STORE", default_value = "embedded")]
+    store: StoreChoice,
     /// Look for damage in all of the store's file before the server starts
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", action = clap::ArgAction::Set)]
     check_store: bool,
@@ -239,6 +241,7 @@ impl Settings {
             delegate_to: self.delegate_to,
             limits,
             notaries: self.notary,
+            store: self.store,
             check_store: self.check_store,
             ..ServerConfig::new(server_name, data_dir)
         };

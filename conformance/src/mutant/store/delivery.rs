@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use mimi_linearized::id::{RoomId, ServerName};
 use mimi_transport::store::{
-    Cursor, DeliveryStore, Flight, InboxItem, Outgoing, OutgoingItem, StoreError, StoredAnswer,
+    Change, Cursor, DeliveryStore, Flight, InboxItem, Outgoing, OutgoingItem, SharedStore, StoreError, StoredAnswer,
     TransactionKey, TransactionStore,
 };
+use tokio::sync::broadcast;
 
 use super::{Spoilt, StoreFault as Fault};
 
@@ -26,6 +27,14 @@ impl Spoilt {
 impl TransactionStore for Spoilt {
     async fn answer(&self, key: &TransactionKey) -> Result<Option<StoredAnswer>, StoreError> {
         self.inner.answer(&self.kept_under(key)).await
+    }
+
+    async fn begin(&self, key: &TransactionKey) -> Result<Option<StoredAnswer>, StoreError> {
+        self.inner.begin(&self.kept_under(key)).await
+    }
+
+    async fn abandon(&self, key: &TransactionKey) -> Result<(), StoreError> {
+        self.inner.abandon(&self.kept_under(key)).await
     }
 
     async fn remember(
@@ -97,7 +106,7 @@ impl DeliveryStore for Spoilt {
         self.inner.flight(destination).await
     }
 
-    async fn depart(&self, destination: &ServerName, flight: &Flight) -> Result<(), StoreError> {
+    async fn depart(&self, destination: &ServerName, flight: &Flight) -> Result<Option<Flight>, StoreError> {
         self.inner.depart(destination, flight).await
     }
 
@@ -108,5 +117,24 @@ impl DeliveryStore for Spoilt {
         notices: Vec<InboxItem>,
     ) -> Result<(), StoreError> {
         self.inner.arrive(destination, flight, notices).await
+    }
+}
+
+#[async_trait]
+impl SharedStore for Spoilt {
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
+    fn changes(&self) -> Option<broadcast::Receiver<Change>> {
+        self.inner.changes()
+    }
+
+    fn sends_to(&self, destination: &ServerName) -> bool {
+        self.inner.sends_to(destination)
+    }
+
+    async fn catch_up(&self) -> Result<(), StoreError> {
+        self.inner.catch_up().await
     }
 }

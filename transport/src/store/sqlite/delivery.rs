@@ -78,7 +78,7 @@ fn room_destinations(connection: &Connection, room_id: &RoomId) -> Result<Vec<Se
     })
 }
 
-fn enqueue(
+pub(super) fn enqueue(
     connection: &Connection,
     destination: &ServerName,
     outgoing: &Outgoing,
@@ -145,7 +145,10 @@ fn items(
     found.filter_map(Result::transpose).collect()
 }
 
-fn flight(connection: &Connection, destination: &ServerName) -> Result<Option<Flight>, StoreError> {
+pub(super) fn flight(
+    connection: &Connection,
+    destination: &ServerName,
+) -> Result<Option<Flight>, StoreError> {
     let sql = "SELECT txn_id, carries FROM flights WHERE destination = ?1";
     first(connection, sql, [destination.as_str()], |row| {
         let decode = || {
@@ -157,7 +160,52 @@ fn flight(connection: &Connection, destination: &ServerName) -> Result<Option<Fl
     })
 }
 
-fn arrive(
+pub(super) fn depart(
+    connection: &Connection,
+    destination: &ServerName,
+    flight: &Flight,
+) -> Result<Option<Flight>, StoreError> {
+    if let Some(under_way) = self::flight(connection, destination)? {
+        return Ok(Some(under_way));
+    }
+    if has_arrived(connection, destination, flight)? {
+        return Ok(None);
+    }
+    let carries = Carries { ranges: flight.ranges.clone(), items: flight.items.clone() };
+    let carries = serde_json::to_string(&carries).map_err(broken)?;
+    let sql = "INSERT INTO flights (destination, txn_id, carries) VALUES (?1, ?2, ?3)";
+    execute(connection, sql, [destination.as_str(), &flight.txn_id, &carries])?;
+    Ok(Some(flight.clone()))
+}
+
+/// Whether something that a flight carries has arrived with another one.
+fn has_arrived(
+    connection: &Connection,
+    destination: &ServerName,
+    flight: &Flight,
+) -> Result<bool, StoreError> {
+    let found = |sql, params: &[&dyn rusqlite::ToSql]| -> Result<bool, StoreError> {
+        Ok(first(connection, sql, params, |_| Ok(()))?.is_some())
+    };
+    for range in &flight.ranges {
+        let from = i64::try_from(range.from).unwrap_or(i64::MAX);
+        let sql = "SELECT 1 FROM cursors JOIN rooms USING (room)
+             WHERE destination = ?1 AND room_id = ?2 AND position > ?3";
+        if found(sql, params![destination.as_str(), range.room_id.as_str(), from])? {
+            return Ok(true);
+        }
+    }
+    for sequence in &flight.items {
+        let sql = "SELECT 1 FROM sqlite_sequence WHERE name = 'outgoing' AND seq >= ?1
+             AND NOT EXISTS (SELECT 1 FROM outgoing WHERE sequence = ?1 AND destination = ?2)";
+        if found(sql, params![sequence, destination.as_str()])? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+pub(super) fn arrive(
     connection: &Connection,
     destination: &ServerName,
     flight: &Flight,
@@ -228,17 +276,9 @@ impl DeliveryStore for SqliteStore {
         self.readers.run(move |connection| flight(connection, &destination)).await
     }
 
-    async fn depart(&self, destination: &ServerName, flight: &Flight) -> Result<(), StoreError> {
-        let (destination, txn_id) = (destination.clone(), flight.txn_id.clone());
-        let carries = Carries { ranges: flight.ranges.clone(), items: flight.items.clone() };
-        let carries = serde_json::to_string(&carries).map_err(broken)?;
-        let sql = "INSERT INTO flights (destination, txn_id, carries) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET txn_id = excluded.txn_id, carries = excluded.carries";
-        self.writer
-            .run(move |connection| {
-                execute(connection, sql, [destination.as_str(), &txn_id, &carries]).map(drop)
-            })
-            .await
+    async fn depart(&self, destination: &ServerName, flight: &Flight) -> Result<Option<Flight>, StoreError> {
+        let (destination, flight) = (destination.clone(), flight.clone());
+        self.writer.run(move |connection| depart(connection, &destination, &flight)).await
     }
 
     async fn arrive(

@@ -23,7 +23,7 @@ pub(super) const LAST_RESORT: &str = "SELECT key_package, key FROM key_packages
 pub(super) const REMAINING: &str = "SELECT count(*) FROM key_packages
      WHERE user_id = ?1 AND device_id = ?2 AND algorithm = ?3 AND last_resort = 0 AND offered AND expires > ?4";
 
-fn put_device(
+pub(super) fn put_device(
     connection: &Connection,
     user_id: &UserId,
     device_id: &DeviceId,
@@ -51,7 +51,7 @@ fn put_device(
     Ok(())
 }
 
-fn remove_device(
+pub(super) fn remove_device(
     connection: &Connection,
     user_id: &UserId,
     device_id: &DeviceId,
@@ -79,6 +79,22 @@ fn claim(
     now: i64,
     notice: ClaimNotice,
 ) -> Result<Option<Claimed>, StoreError> {
+    let claimed = take(connection, user_id, device_id, algorithm, now)?;
+    if let Some(claimed) = &claimed {
+        let bytes = notice(device_id, claimed.remaining);
+        inbox::put(connection, &[InboxItem { user_id: user_id.clone(), bytes, once: None }])?;
+    }
+    Ok(claimed)
+}
+
+/// Gives out a key package without telling anybody.
+pub(super) fn take(
+    connection: &Connection,
+    user_id: &UserId,
+    device_id: &DeviceId,
+    algorithm: &str,
+    now: i64,
+) -> Result<Option<Claimed>, StoreError> {
     let at =
         |fault: Undecodable| fault.at(format_args!("the key packages of {user_id}'s device {device_id}"));
     let params = || (user_id.as_str(), device_id.as_str(), algorithm, now);
@@ -91,10 +107,7 @@ fn claim(
         let sql = "UPDATE key_packages SET given = 1, offered = last_resort WHERE key_package = ?1";
         execute(connection, sql, [number_of_it])?;
         let remaining = first(connection, REMAINING, params(), |row| number(row, 0, "count").map_err(at))?;
-        let remaining = remaining.unwrap_or(0);
-        let told = InboxItem { user_id: user_id.clone(), bytes: notice(device_id, remaining), once: None };
-        inbox::put(connection, &[told])?;
-        return Ok(Some(Claimed { key, remaining, last_resort }));
+        return Ok(Some(Claimed { key, remaining: remaining.unwrap_or(0), last_resort }));
     }
     Ok(None)
 }

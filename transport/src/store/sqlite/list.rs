@@ -103,7 +103,11 @@ fn beside<'r>(
 }
 
 /// The last event of a list.
-fn head(connection: &Connection, room: &Room, room_id: &RoomId) -> Result<ExpectedHead, StoreError> {
+pub(super) fn head(
+    connection: &Connection,
+    room: &Room,
+    room_id: &RoomId,
+) -> Result<ExpectedHead, StoreError> {
     let Some(last) = room.length.checked_sub(1) else { return Ok(ExpectedHead::Empty) };
     let sql = "SELECT event_id FROM records WHERE room = ?1 AND position = ?2";
     let found = first(connection, sql, [room.number, to_integer(last, "position")?], |row| {

@@ -8,6 +8,7 @@
 //! A change whose future is dropped may still be made.
 
 mod apart;
+mod apply;
 mod decode;
 mod delivery;
 mod devices;
@@ -22,6 +23,7 @@ mod sealed;
 mod snapshot;
 mod transactions;
 mod users;
+pub(super) mod view;
 mod writer;
 
 use std::path::Path;
@@ -62,7 +64,7 @@ impl SqliteStore {
     /// - [`StoreError::Malformed`] if it is no database of this program.
     /// - [`StoreError::Database`] if SQLite or the file system refuses.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_unless(path, |_| Ok(()))
+        Self::open_with(path, |_| Ok(()), |_| Ok(()))
     }
 
     /// As [`SqliteStore::open`], and looks for damage first: all of the file is read, every row and every index. That
@@ -71,12 +73,14 @@ impl SqliteStore {
     /// # Errors
     /// As [`SqliteStore::open`]; [`StoreError::Malformed`] also if something is damaged.
     pub fn open_checked(path: &Path) -> Result<Self, StoreError> {
-        Self::open_unless(path, check_file)
+        Self::open_with(path, check_file, |_| Ok(()))
     }
 
-    fn open_unless(
+    /// `damaged` is asked before anything is changed; `more` makes further settings and tables.
+    fn open_with(
         path: &Path,
         damaged: impl FnOnce(&Connection) -> Result<(), StoreError>,
+        more: impl FnOnce(&Connection) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
         let file = DatabaseFile::lock(path)?;
         let mut connection = file.connect()?;
@@ -85,6 +89,7 @@ impl SqliteStore {
         damaged(&connection)?;
         make_durable(&connection)?;
         format::bring_up_to_date(&mut connection)?;
+        more(&connection)?;
         let readers = Readers::open(file.path())?;
         let writer = Writer::start(connection, file)?;
         Ok(Self { readers, writer })
@@ -160,6 +165,8 @@ impl From<rusqlite::Error> for StoreError {
         }
     }
 }
+
+impl super::SharedStore for SqliteStore {}
 
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,7 @@ use super::{list, snapshot};
 pub(super) const EVIDENCE: &str = "SELECT event_id, origin, rule, detail, bytes FROM evidence
      WHERE room = ?1 ORDER BY evidence LIMIT ?2";
 
-fn put_evidence(connection: &Connection, evidence: &Evidence) -> Result<(), StoreError> {
+pub(super) fn put_evidence(connection: &Connection, evidence: &Evidence) -> Result<(), StoreError> {
     let room = room_or_new(connection, &evidence.room_id)?;
     execute(
         connection,
@@ -75,6 +75,40 @@ fn invite(
         };
         decode().map_err(|fault: Undecodable| fault.at(format_args!("the invite of {user_id} to {room_id}")))
     })
+}
+
+pub(super) fn put_group(
+    connection: &Connection,
+    room_id: &RoomId,
+    position: Position,
+    snapshot: &[u8],
+) -> Result<(), StoreError> {
+    let position = to_integer(position, "position")?;
+    // Two tasks may come here in either order; the one that has followed the list further is kept.
+    let sql = "INSERT INTO mls_groups (room, position, snapshot) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET position = excluded.position, snapshot = excluded.snapshot
+         WHERE excluded.position >= position";
+    let room = room_or_new(connection, room_id)?;
+    execute(connection, sql, params![room.number, position, snapshot]).map(drop)
+}
+
+pub(super) fn put_invite(connection: &Connection, invite: &InviteRecord) -> Result<(), StoreError> {
+    let sql =
+        "INSERT INTO invites (room_id, user_id, hub, room_version, event_id) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE
+         SET hub = excluded.hub, room_version = excluded.room_version, event_id = excluded.event_id";
+    let InviteRecord { room_id, user_id, hub, room_version, event_id } = invite;
+    let params = [room_id.as_str(), user_id.as_str(), hub.as_str(), room_version, event_id.as_str()];
+    execute(connection, sql, params).map(drop)
+}
+
+pub(super) fn remove_invite(
+    connection: &Connection,
+    room_id: &RoomId,
+    user_id: &UserId,
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM invites WHERE room_id = ?1 AND user_id = ?2";
+    execute(connection, sql, [room_id.as_str(), user_id.as_str()]).map(drop)
 }
 
 #[async_trait]
@@ -163,17 +197,7 @@ impl RoomStore for SqliteStore {
         snapshot: Vec<u8>,
     ) -> Result<(), StoreError> {
         let room_id = room_id.clone();
-        let position = to_integer(position, "position")?;
-        // Two tasks may come here in either order; the one that has followed the list further is kept.
-        let sql = "INSERT INTO mls_groups (room, position, snapshot) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET position = excluded.position, snapshot = excluded.snapshot
-             WHERE excluded.position >= position";
-        self.writer
-            .run(move |connection| {
-                let room = room_or_new(connection, &room_id)?;
-                execute(connection, sql, params![room.number, position, snapshot]).map(drop)
-            })
-            .await
+        self.writer.run(move |connection| put_group(connection, &room_id, position, &snapshot)).await
     }
 
     async fn group(&self, room_id: &RoomId) -> Result<Option<(Position, Vec<u8>)>, StoreError> {
@@ -200,18 +224,7 @@ impl RoomStore for SqliteStore {
     }
 
     async fn put_invite(&self, invite: InviteRecord) -> Result<(), StoreError> {
-        let sql =
-            "INSERT INTO invites (room_id, user_id, hub, room_version, event_id) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT DO UPDATE
-             SET hub = excluded.hub, room_version = excluded.room_version, event_id = excluded.event_id";
-        self.writer
-            .run(move |connection| {
-                let InviteRecord { room_id, user_id, hub, room_version, event_id } = &invite;
-                let params =
-                    [room_id.as_str(), user_id.as_str(), hub.as_str(), room_version, event_id.as_str()];
-                execute(connection, sql, params).map(drop)
-            })
-            .await
+        self.writer.run(move |connection| put_invite(connection, &invite)).await
     }
 
     async fn invite(&self, room_id: &RoomId, user_id: &UserId) -> Result<Option<InviteRecord>, StoreError> {
@@ -221,9 +234,6 @@ impl RoomStore for SqliteStore {
 
     async fn remove_invite(&self, room_id: &RoomId, user_id: &UserId) -> Result<(), StoreError> {
         let (room_id, user_id) = (room_id.clone(), user_id.clone());
-        let sql = "DELETE FROM invites WHERE room_id = ?1 AND user_id = ?2";
-        self.writer
-            .run(move |connection| execute(connection, sql, [room_id.as_str(), user_id.as_str()]).map(drop))
-            .await
+        self.writer.run(move |connection| remove_invite(connection, &room_id, &user_id)).await
     }
 }

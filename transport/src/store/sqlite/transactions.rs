@@ -1,6 +1,7 @@
 //! Answers to transactions.
 
 use async_trait::async_trait;
+use mimi_linearized::id::ServerName;
 use rusqlite::{Connection, params};
 
 use super::super::{ANSWERS_OF_ONE_SENDER, StoreError, StoredAnswer, TransactionKey, TransactionStore};
@@ -11,39 +12,52 @@ use super::decode::{Undecodable, bytes, execute, first, number};
 impl TransactionStore for SqliteStore {
     async fn answer(&self, key: &TransactionKey) -> Result<Option<StoredAnswer>, StoreError> {
         let key = key.clone();
-        let sql = "SELECT status, body FROM answers WHERE origin = ?1 AND endpoint = ?2 AND txn_id = ?3";
-        self.readers
-            .run(move |connection| {
-                first(connection, sql, [key.origin.as_str(), key.endpoint, &key.txn_id], |row| {
-                    let decode = || {
-                        Ok(StoredAnswer {
-                            status: number(row, 0, "status")?,
-                            body: bytes(row, 1, "body")?.to_vec(),
-                        })
-                    };
-                    decode().map_err(|fault: Undecodable| fault.at(format_args!("the answer to {key:?}")))
-                })
-            })
-            .await
+        self.readers.run(move |connection| answer(connection, &key.origin, key.endpoint, &key.txn_id)).await
     }
 
     async fn remember(&self, key: &TransactionKey, answer: StoredAnswer, now: i64) -> Result<(), StoreError> {
         let key = key.clone();
-        let sql = "INSERT INTO answers (origin, endpoint, txn_id, status, body, answered_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
         self.writer
-            .run(move |connection| {
-                let TransactionKey { origin, endpoint, txn_id } = &key;
-                let StoredAnswer { status, body } = &answer;
-                execute(connection, sql, params![origin.as_str(), endpoint, txn_id, status, body, now])
-                    .map(drop)
-            })
+            .run(move |connection| remember(connection, &key.origin, key.endpoint, &key.txn_id, &answer, now))
             .await
     }
 
     async fn forget_answers(&self, before: i64) -> Result<(), StoreError> {
-        self.writer.run(move |connection| forget(connection, before, ANSWERS_OF_ONE_SENDER)).await
+        self.writer.run(move |connection| forget_old(connection, before)).await
     }
+}
+
+pub(super) fn answer(
+    connection: &Connection,
+    origin: &ServerName,
+    endpoint: &str,
+    txn_id: &str,
+) -> Result<Option<StoredAnswer>, StoreError> {
+    let sql = "SELECT status, body FROM answers WHERE origin = ?1 AND endpoint = ?2 AND txn_id = ?3";
+    first(connection, sql, [origin.as_str(), endpoint, txn_id], |row| {
+        let decode =
+            || Ok(StoredAnswer { status: number(row, 0, "status")?, body: bytes(row, 1, "body")?.to_vec() });
+        let place = format_args!("the answer to {origin}'s {endpoint} {txn_id}");
+        decode().map_err(|fault: Undecodable| fault.at(place))
+    })
+}
+
+pub(super) fn remember(
+    connection: &Connection,
+    origin: &ServerName,
+    endpoint: &str,
+    txn_id: &str,
+    answer: &StoredAnswer,
+    now: i64,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO answers (origin, endpoint, txn_id, status, body, answered_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+    let StoredAnswer { status, body } = answer;
+    execute(connection, sql, params![origin.as_str(), endpoint, txn_id, status, body, now]).map(drop)
+}
+
+pub(super) fn forget_old(connection: &Connection, before: i64) -> Result<(), StoreError> {
+    forget(connection, before, ANSWERS_OF_ONE_SENDER)
 }
 
 fn forget(connection: &Connection, before: i64, of_one_sender: u32) -> Result<(), StoreError> {
@@ -59,8 +73,6 @@ fn forget(connection: &Connection, before: i64, of_one_sender: u32) -> Result<()
 
 #[cfg(test)]
 mod tests {
-    use mimi_linearized::id::ServerName;
-
     use super::*;
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use mimi_linearized::id::UserId;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::super::{StoreError, UserStore};
 use super::SqliteStore;
@@ -26,10 +26,16 @@ impl UserStore for SqliteStore {
 
     async fn put_invite_permissions(&self, user_id: &UserId, permissions: Vec<u8>) -> Result<(), StoreError> {
         let user_id = user_id.clone();
-        let sql = "INSERT INTO invite_permissions (user_id, permissions) VALUES (?1, ?2)
-             ON CONFLICT (user_id) DO UPDATE SET permissions = excluded.permissions";
-        self.writer
-            .run(move |connection| execute(connection, sql, params![user_id.as_str(), permissions]).map(drop))
-            .await
+        self.writer.run(move |connection| put_invite_permissions(connection, &user_id, &permissions)).await
     }
+}
+
+pub(super) fn put_invite_permissions(
+    connection: &Connection,
+    user_id: &UserId,
+    permissions: &[u8],
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO invite_permissions (user_id, permissions) VALUES (?1, ?2)
+         ON CONFLICT (user_id) DO UPDATE SET permissions = excluded.permissions";
+    execute(connection, sql, params![user_id.as_str(), permissions]).map(drop)
 }

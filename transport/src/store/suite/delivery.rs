@@ -130,11 +130,14 @@ pub(crate) async fn flights_are_kept_until_they_arrive<B: Backend>(backend: &B) 
     let (x, y) = (server("x"), server("y"));
     assert_eq!(store.flight(&x).await.unwrap(), None);
     let first = flight("t1", &[("r", 0, 2), ("s", u64::MAX - 1, u64::MAX)], &[3, i64::MAX]);
-    store.depart(&x, &first).await.unwrap();
+    assert_eq!(store.depart(&x, &first).await.unwrap(), Some(first.clone()));
     store.depart(&y, &flight("t1", &[], &[])).await.unwrap();
     assert_eq!(store.flight(&x).await.unwrap(), Some(first.clone()));
     let second = flight("t2", &[("r", 0, 1)], &[]);
-    store.depart(&x, &second).await.unwrap();
+    assert_eq!(store.depart(&x, &second).await.unwrap(), Some(first.clone()), "one at a time");
+    assert_eq!(store.flight(&x).await.unwrap(), Some(first.clone()));
+    store.arrive(&x, &first, Vec::new()).await.unwrap();
+    assert_eq!(store.depart(&x, &second).await.unwrap(), Some(second.clone()));
     assert_eq!(store.flight(&x).await.unwrap(), Some(second.clone()));
     store.arrive(&x, &second, Vec::new()).await.unwrap();
     assert_eq!(store.flight(&x).await.unwrap(), None);
@@ -154,6 +157,25 @@ pub(crate) async fn a_late_arrival_spares_the_next_flight<B: Backend>(backend: &
     store.arrive(&x, &first, Vec::new()).await.unwrap();
     assert_eq!(store.flight(&x).await.unwrap(), Some(second));
     assert_eq!(waiting(&store, &x, 9, 9).await, [(place, edu("b"))]);
+}
+
+pub(crate) async fn what_has_arrived_does_not_depart_again<B: Backend>(backend: &B) {
+    let store = backend.open().await;
+    let x = server("x");
+    fill(&store, &room("r"), [bound_for("a", &["x"]), record("b"), record("c")]).await;
+    let places = [store.enqueue(&x, edu("e")).await.unwrap(), store.enqueue(&x, edu("f")).await.unwrap()];
+    let first = flight("t1", &[("r", 0, 2)], &places[..1]);
+    store.depart(&x, &first).await.unwrap();
+    store.arrive(&x, &first, Vec::new()).await.unwrap();
+    // Whoever made these had not heard of the arrival.
+    for late in
+        [flight("t2", &[("r", 0, 2)], &[]), flight("t2", &[("r", 1, 3)], &[]), flight("t2", &[], &places)]
+    {
+        assert_eq!(store.depart(&x, &late).await.unwrap(), None, "{late:?}");
+        assert_eq!(store.flight(&x).await.unwrap(), None);
+    }
+    let next = flight("t3", &[("r", 2, 3)], &places[1..]);
+    assert_eq!(store.depart(&x, &next).await.unwrap(), Some(next));
 }
 
 pub(crate) async fn queues_keep_their_order<B: Backend>(backend: &B) {

@@ -17,7 +17,7 @@ fn key() -> TransactionKey {
 }
 
 fn flight() -> Flight {
-    let ranges = vec![FlightRange { room_id: room("r"), from: 0, to: 1 }];
+    let ranges = vec![FlightRange { room_id: room("r"), from: 1, to: 2 }];
     Flight { txn_id: "t".to_owned(), ranges, items: vec![1] }
 }
 

@@ -1,0 +1,53 @@
+//! What a store says of the other processes that share it.
+
+use async_trait::async_trait;
+use mimi_linearized::id::{RoomId, ServerName};
+use tokio::sync::broadcast;
+
+/// Something that another process of the same server did. It comes after it can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// It appended to a room's list.
+    Appended {
+        /// The room.
+        room_id: RoomId,
+        /// The servers that the event goes to.
+        to: Vec<ServerName>,
+    },
+    /// It put something into a queue, or a transaction of its own arrived.
+    Queue(ServerName),
+    /// It put something where a local user finds it.
+    Inbox,
+    /// Processes came or went: queues have changed hands.
+    Processes,
+}
+
+/// What a store says of the other processes that share it. A store of one process says nothing.
+#[async_trait]
+pub trait SharedStore: Send + Sync + 'static {
+    /// Whether other processes may change what is stored.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// What other processes do from now on. Who cannot keep up is told that it lags, and has to look at everything.
+    fn changes(&self) -> Option<broadcast::Receiver<Change>> {
+        None
+    }
+
+    /// Whether it is this process that sends to a destination. Two may believe so for a moment while processes come and
+    /// go; the transaction in flight, of which there is one, keeps what they send the same.
+    fn sends_to(&self, destination: &ServerName) -> bool {
+        let _ = destination;
+        true
+    }
+
+    /// Waits until everything can be read that any process has stored before this was called.
+    ///
+    /// # Errors
+    /// [`StoreError`](super::StoreError) if that cannot be found out.
+    async fn catch_up(&self) -> Result<(), super::StoreError> {
+        Ok(())
+    }
+}
