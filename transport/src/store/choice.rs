@@ -43,7 +43,8 @@ impl OpenStore {
         match choice {
             StoreChoice::Embedded => {
                 let path = folder.join("store.sqlite3");
-                let open = move || if check { SqliteStore::open_checked(&path) } else { SqliteStore::open(&path) };
+                let open =
+                    move || if check { SqliteStore::open_checked(&path) } else { SqliteStore::open(&path) };
                 let opened = tokio::task::spawn_blocking(open).await;
                 let opened = opened.unwrap_or_else(|error| Err(StoreError::Database(Box::new(error))));
                 Ok(Self::Embedded(Arc::new(opened?)))

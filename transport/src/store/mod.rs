@@ -94,6 +94,13 @@ pub trait Store:
 }
 
 impl<S> Store for S where
-    S: RoomStore + ApartStore + TransactionStore + DeliveryStore + DeviceStore + KeyStore + UserStore + SharedStore
+    S: RoomStore
+        + ApartStore
+        + TransactionStore
+        + DeliveryStore
+        + DeviceStore
+        + KeyStore
+        + UserStore
+        + SharedStore
 {
 }

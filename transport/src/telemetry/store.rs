@@ -13,8 +13,8 @@ use crate::store::apart::Sha256;
 use crate::store::{
     ApartStore, AppendError, Change, ClaimNotice, Claimed, Cursor, DeliveryStore, DeviceStore, Evidence,
     ExpectedHead, Flight, InboxItem, InviteRecord, KeyStore, Location, NewKeyPackage, NewRecord, Outgoing,
-    OutgoingItem, Record, RoomStore, SharedStore, Store, StoreError, StoredAnswer, StoredKeys, StoredSnapshot,
-    TransactionKey, TransactionStore, UserStore,
+    OutgoingItem, Record, RoomStore, SharedStore, Store, StoreError, StoredAnswer, StoredKeys,
+    StoredSnapshot, TransactionKey, TransactionStore, UserStore,
 };
 
 /// Stands before a store.

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::link::Link;
 use super::nats::{NatsServer, Setting};
+use super::work;
 
 const SERVERS: usize = 3;
 
@@ -29,7 +30,7 @@ impl Cluster {
             }
             links.push(from_one);
         }
-        let folders: Vec<_> = (0..SERVERS).map(|_| tempfile::tempdir().unwrap()).collect();
+        let folders: Vec<_> = (0..SERVERS).map(|index| work::folder(&format!("nats-{index}"))).collect();
         let mut settings: Vec<_> = (0..SERVERS)
             .map(|index| {
                 let others = (0..SERVERS).filter(|other| *other != index);

@@ -37,7 +37,7 @@ impl Identity {
     /// A server that others reach at an address.
     pub(crate) fn at(address: SocketAddr) -> Self {
         let name = ServerName::parse(&format!("localhost:{}", address.port())).unwrap();
-        let folder = tempfile::tempdir().unwrap();
+        let folder = super::work::folder("server");
         let ca = DevCa::open(folder.path(), clock::now_ms()).unwrap();
         let certificate = ca.server_certificate(folder.path(), &["localhost"], clock::now_ms()).unwrap();
         Self { name, ca: ca.certificate().to_owned(), certificate, folder }

@@ -32,7 +32,6 @@ const AWAY: Duration = Duration::from_secs(120);
 const AT_WORK: usize = 15;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "fails now and then: see docs/reliability.md"]
 async fn nothing_acknowledged_is_lost() {
     if !nats::is_here() {
         return;

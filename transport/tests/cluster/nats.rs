@@ -53,11 +53,12 @@ impl NatsServer {
         fs::create_dir_all(&ports).unwrap();
         let port = |port: Option<u16>| port.map_or("-1".to_owned(), |port| port.to_string());
         let mut config = format!(
-            "server_name: {}\nlisten: \"127.0.0.1:{}\"\nports_file_dir: \"{}\"\njetstream {{ store_dir: \"{}\" }}\n",
+            "server_name: {}\nlisten: \"127.0.0.1:{}\"\nports_file_dir: \"{}\"\njetstream {{ store_dir: \"{}\" }}\n{}",
             setting.name,
             port(setting.ports.map(|ports| ports.0)),
             ports.display(),
             folder.join("data").display(),
+            if std::env::var_os("MIMI_CLUSTER_KEEP").is_some() { "debug: true\n" } else { "" },
         );
         if !setting.routes.is_empty() {
             // What is advertised leads nowhere, so that the servers meet by their routes only.

@@ -8,6 +8,7 @@ use mimi_linearized::id::{EventId, RoomId, UserId};
 use mimi_linearized::json::Object;
 use mimi_transport::node::Node;
 use mimi_transport::rooms::{NewRoom, Sent};
+use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval};
 
@@ -92,6 +93,17 @@ impl Speaker {
         self.task.abort();
         let _ = self.task.await;
         self.sent.lock().unwrap().clone()
+    }
+}
+
+/// A folder that is removed in the end, unless `MIMI_CLUSTER_KEEP` says where folders are kept.
+pub(crate) fn folder(what: &str) -> TempDir {
+    let mut builder = tempfile::Builder::new();
+    let prefix = format!("{what}-");
+    builder.prefix(&prefix);
+    match std::env::var_os("MIMI_CLUSTER_KEEP") {
+        Some(kept) => builder.disable_cleanup(true).tempdir_in(kept).unwrap(),
+        None => builder.tempdir().unwrap(),
     }
 }
 

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use mimi_linearized::id::{RoomId, ServerName};
 use mimi_transport::store::{
-    Change, Cursor, DeliveryStore, Flight, InboxItem, Outgoing, OutgoingItem, SharedStore, StoreError, StoredAnswer,
-    TransactionKey, TransactionStore,
+    Change, Cursor, DeliveryStore, Flight, InboxItem, Outgoing, OutgoingItem, SharedStore, StoreError,
+    StoredAnswer, TransactionKey, TransactionStore,
 };
 use tokio::sync::broadcast;
 

@@ -12,15 +12,18 @@ use async_nats::{Client, Subject};
 use mimi_linearized::base64;
 use mimi_linearized::id::RoomId;
 use tokio::sync::{broadcast, oneshot, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::super::command::{Command, Message, Outcome, encode};
 use super::super::sqlite::SqliteStore;
 use super::super::sqlite::view::Applied;
-use super::super::{Change, StoreError};
+use super::super::{Change, ExpectedHead, StoreError};
 
 /// How long one attempt may take. A change is attempted again under the same id, so that it is made once.
 const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// How long something may fail before another NATS server is tried, and how long that one is given then.
+const CUT_OFF: Duration = Duration::from_secs(4);
 
 /// The pause after a failed attempt.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -44,6 +47,8 @@ pub(super) struct Log {
     pub(super) stream: stream::Stream<()>,
     context: jetstream::Context,
     pub(super) prefix: String,
+    /// How many replicas the stream has.
+    pub(super) replicas: usize,
     pub(super) view: SqliteStore,
     /// The last message that the view holds.
     pub(super) applied: watch::Sender<u64>,
@@ -54,6 +59,8 @@ pub(super) struct Log {
     /// Begins the ids of this process's messages.
     process: String,
     count: AtomicU64,
+    /// When another NATS server was tried last.
+    tried: Mutex<Instant>,
     waiting: Mutex<HashMap<String, oneshot::Sender<Result<Outcome, StoreError>>>>,
     patience: Duration,
 }
@@ -62,7 +69,7 @@ impl Log {
     pub(super) fn new(
         client: Client,
         context: jetstream::Context,
-        stream: stream::Stream<()>,
+        (stream, replicas): (stream::Stream<()>, usize),
         view: SqliteStore,
         (prefix, process): (String, String),
         patience: Duration,
@@ -72,12 +79,14 @@ impl Log {
             stream,
             context,
             prefix,
+            replicas,
             view,
             applied: watch::Sender::new(0),
             wanted: watch::Sender::new(0),
             changes: broadcast::Sender::new(4_096),
             process,
             count: AtomicU64::new(0),
+            tried: Mutex::new(Instant::now()),
             waiting: Mutex::default(),
             patience,
         }
@@ -86,6 +95,22 @@ impl Log {
     fn waiting(&self) -> MutexGuard<'_, HashMap<String, oneshot::Sender<Result<Outcome, StoreError>>>> {
         // The map is whole whenever the lock is free.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Connects to another NATS server of the cluster, unless that was just done: from the present one, some or all of the
+    /// others may not be reached.
+    pub(super) async fn try_another_server(&self, why: &str) {
+        {
+            let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+            if tried.elapsed() < CUT_OFF {
+                return;
+            }
+            *tried = Instant::now();
+        }
+        tracing::warn!(why, "another NATS server is tried");
+        if let Err(error) = self.client.force_reconnect().await {
+            tracing::warn!(%error, "no other NATS server can be tried");
+        }
     }
 
     /// Makes a change. It is in the log, and in this process's view, when this returns.
@@ -97,7 +122,10 @@ impl Log {
                 if head != *expected {
                     return Ok(Outcome::HeadMoved);
                 }
-                (room_subject(&self.prefix, room_id), Some(last))
+                // A condition on a subject's first message is one that each replica judges by itself, with 2.9.10, so
+                // that they could come to differ.
+                let condition = (last > 0).then(|| Condition { room_id: room_id.clone(), head, last });
+                (room_subject(&self.prefix, room_id), condition)
             }
             _ => (format!("{}.change", self.prefix), None),
         };
@@ -119,36 +147,51 @@ impl Log {
         self.publish(subject, id, message, expected, deadline).await
     }
 
-    /// Puts a message into the log, as often as it takes, and waits until the view has it. `expected` is the last message
-    /// of the subject, without which it is not taken.
+    /// Puts a message into the log, as often as it takes, and waits until the view has it: until a majority of the
+    /// replicas have it where the view takes it from. The leader's word alone is not enough, since it can be in doubt what
+    /// it is the leader of.
     async fn publish(
         self: &Arc<Self>,
         subject: String,
         id: String,
         payload: Vec<u8>,
-        expected: Option<u64>,
+        mut expected: Option<Condition>,
         deadline: Instant,
     ) -> Result<Outcome, StoreError> {
         let mut outcome = self.await_outcome(&id);
         let subject = Subject::from(subject);
-        let mut message = PublishMessage::build().payload(payload.into()).header(ID, id.as_str());
-        if let Some(expected) = expected {
-            message = message.expected_last_subject_sequence(expected);
-        }
+        let message = PublishMessage::build().payload(payload.into()).header(ID, id.as_str());
+        let began = Instant::now();
         loop {
-            let attempt = timeout(ATTEMPT, self.attempt(subject.clone(), message.clone()));
+            let message = match &expected {
+                Some(Condition { last, .. }) => message.clone().expected_last_subject_sequence(*last),
+                None => message.clone(),
+            };
+            let attempt = timeout(ATTEMPT, self.attempt(subject.clone(), message));
             let why = tokio::select! {
                 biased;
                 outcome = &mut outcome.receiver => return outcome.unwrap_or(Err(StoreError::Closed)),
                 sent = attempt => match sent {
                     Ok(Ok(sequence)) => {
                         self.want(sequence);
-                        break;
+                        match timeout(ATTEMPT, &mut outcome.receiver).await {
+                            Ok(outcome) => return outcome.unwrap_or(Err(StoreError::Closed)),
+                            Err(_) => format!("message {sequence} of the log was acknowledged and cannot be read"),
+                        }
                     }
                     Ok(Err(error)) if error.kind() == PublishErrorKind::WrongLastSequence => {
                         // Another process was faster; or this one, when an earlier attempt was not answered.
                         self.catch_up_by(deadline).await?;
-                        return outcome.receiver.try_recv().unwrap_or(Ok(Outcome::HeadMoved));
+                        if let Ok(outcome) = outcome.receiver.try_recv() {
+                            return outcome;
+                        }
+                        match expected.take() {
+                            Some(condition) if condition.holds(&self.view).await? => {
+                                // The leader has another message in that place than a majority. Views compare the heads.
+                                "the leader of the log differs from a majority of its replicas".to_owned()
+                            }
+                            _ => return Ok(Outcome::HeadMoved),
+                        }
                     }
                     Ok(Err(error)) => error.to_string(),
                     Err(_) => "the log does not answer".to_owned(),
@@ -157,12 +200,11 @@ impl Log {
             if Instant::now() >= deadline {
                 return Err(StoreError::Unavailable(why));
             }
-            tracing::info!(%subject, why, "a change is put into the log again");
+            tracing::debug!(%subject, why, "a change is put into the log again");
+            if began.elapsed() >= CUT_OFF {
+                self.try_another_server(&why).await;
+            }
             tokio::time::sleep(PAUSE).await;
-        }
-        match timeout_at(deadline + ATTEMPT, &mut outcome.receiver).await {
-            Ok(outcome) => outcome.unwrap_or(Err(StoreError::Closed)),
-            Err(_) => Err(StoreError::Unavailable("the log cannot be read".to_owned())),
         }
     }
 
@@ -188,9 +230,19 @@ impl Log {
     }
 
     async fn catch_up_by(&self, deadline: Instant) -> Result<(), StoreError> {
-        let last = loop {
+        let mut applied = self.applied.subscribe();
+        loop {
             let why = match timeout(ATTEMPT, self.stream.get_info()).await {
-                Ok(Ok(info)) => break info.state.last_sequence,
+                Ok(Ok(info)) => {
+                    let last = info.state.last_sequence;
+                    self.want(last);
+                    // If that takes long, there may be another leader meanwhile, which knows better.
+                    let reached = timeout(ATTEMPT, applied.wait_for(|applied| *applied >= last)).await;
+                    if reached.is_ok() {
+                        return Ok(());
+                    }
+                    format!("message {last} of the log cannot be read")
+                }
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "the log does not answer".to_owned(),
             };
@@ -198,13 +250,6 @@ impl Log {
                 return Err(StoreError::Unavailable(why));
             }
             tokio::time::sleep(PAUSE).await;
-        };
-        self.want(last);
-        let mut applied = self.applied.subscribe();
-        let reached = timeout_at(deadline, applied.wait_for(|applied| *applied >= last)).await;
-        match reached {
-            Ok(_) => Ok(()),
-            Err(_) => Err(StoreError::Unavailable("the log cannot be read".to_owned())),
         }
     }
 
@@ -225,6 +270,22 @@ impl Log {
             }
             _ => {}
         }
+    }
+}
+
+/// What an event is appended on.
+#[derive(Debug)]
+struct Condition {
+    room_id: RoomId,
+    /// The end of the room's list.
+    head: ExpectedHead,
+    /// The last message of the room's subject.
+    last: u64,
+}
+
+impl Condition {
+    async fn holds(&self, view: &SqliteStore) -> Result<bool, StoreError> {
+        Ok(view.end_of(&self.room_id).await? == (self.head.clone(), self.last))
     }
 }
 

@@ -1,18 +1,20 @@
 //! A store that several processes of one server share: a log of changes in NATS JetStream.
 //!
 //! Every change is a message of one stream, which has one order for all. Each process follows the stream into a database
-//! of its own, the view, and reads from that. A change is made when the stream has taken it; what came of it is what
-//! making it in the view came to, which is the same everywhere, since everybody makes the same changes in the same order.
-//! `docs/stores.md` says what survives what.
+//! of its own, the view, and reads from that. A change is made when a majority of the stream's replicas have it; what came
+//! of it is what making it in the view came to, which is the same everywhere, since everybody makes the same changes in the
+//! same order. `docs/stores.md` says what survives what.
 //!
 //! An event is appended on condition that it is the next message of its room's subject, so that one of two processes is
 //! refused by the stream itself; the view compares the heads once more.
 
 mod address;
+mod agreement;
 mod log;
 mod members;
 mod queues;
 mod reader;
+mod replicas;
 mod rooms;
 mod users;
 
@@ -101,7 +103,14 @@ impl NatsStore {
         let process = base64::encode_url_safe(&rand::random::<[u8; 9]>());
         let members = Arc::new(Members::new(process.clone()));
         let names = (config.prefix.clone(), process);
-        let log = Arc::new(Log::new(client, context, stream, view, names, config.patience));
+        let log = Arc::new(Log::new(
+            client,
+            context,
+            (stream, info.config.num_replicas),
+            view,
+            names,
+            config.patience,
+        ));
         let reading = tokio::spawn(reader::follow(Arc::clone(&log)));
         let store = Self {
             log,

@@ -56,8 +56,9 @@ const TABLES: &str = "
         until   INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS log_seen (
-        id TEXT    PRIMARY KEY,
-        at INTEGER NOT NULL
+        id       TEXT    PRIMARY KEY,
+        sequence INTEGER NOT NULL,
+        at       INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS log_seen_by_time ON log_seen (at);
     CREATE TABLE IF NOT EXISTS log_parts (
@@ -248,8 +249,8 @@ fn follow_message(connection: &Connection, stamp: &Stamp, payload: &[u8]) -> Res
         execute(connection, "DELETE FROM log_parts WHERE at < ?1", [before])?;
         execute(connection, "DELETE FROM log_transactions WHERE until < ?1", [before])?;
     }
-    let sql = "INSERT INTO log_seen (id, at) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-    let is_new = execute(connection, sql, params![stamp.id, stamp.at])? > 0;
+    let sql = "INSERT INTO log_seen (id, sequence, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    let is_new = execute(connection, sql, params![stamp.id, sequence, stamp.at])? > 0;
     let command = match decode(payload)? {
         Message::Part { of, index, bytes } => {
             let sql = "INSERT INTO log_parts (whole, part, at, bytes) VALUES (?1, ?2, ?3, ?4)
