@@ -17,7 +17,7 @@ use crate::media::Media;
 use crate::news::News;
 use crate::policy::FederationPolicy;
 use crate::rooms::{Behind, Registry};
-use crate::store::Store;
+use crate::store::{Identity, Store};
 use crate::telemetry::Metrics;
 use crate::transactions::Transactions;
 
@@ -134,11 +134,15 @@ impl Node {
     /// `tell` is called with what was done.
     ///
     /// # Errors
-    /// [`OwnKeysError`] if the new key cannot be written down.
+    /// [`OwnKeysError`] if the new key cannot be written down, or other processes of this server are running.
     pub async fn rotate_key<T: Send + 'static>(
         &self,
         tell: impl FnOnce(Rotation<'_>) -> T + Send + 'static,
     ) -> Result<T, OwnKeysError> {
+        match self.store.others() {
+            0 => {}
+            others => return Err(OwnKeysError::Shared(others)),
+        }
         let (node, span) = (self.clone(), tracing::Span::current());
         let rotating = tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
@@ -152,7 +156,11 @@ impl Node {
             })
         });
         match rotating.await {
-            Ok(rotated) => rotated,
+            Ok(Ok(rotated)) => {
+                self.store.rekey(Identity::of(&self.name, &self.key())).await?;
+                Ok(rotated)
+            }
+            Ok(Err(error)) => Err(error),
             // Nothing in it panics, and nothing cancels it.
             Err(error) => Err(OwnKeysError::Interrupted(error)),
         }

@@ -45,6 +45,14 @@ pub enum OwnKeysError {
         /// Where it goes wrong.
         line: usize,
     },
+    /// Other processes of this server sign with the key.
+    #[error(
+        "{0} other processes of this server sign with the key: it can be replaced when only one process runs"
+    )]
+    Shared(usize),
+    /// The store cannot take note of the new key, which is in use all the same.
+    #[error("the key was replaced, and the store cannot take note of that: {0}")]
+    Store(#[from] crate::store::StoreError),
     /// The work was given up.
     #[error("replacing the key was interrupted: {0}")]
     Interrupted(#[source] tokio::task::JoinError),

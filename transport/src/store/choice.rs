@@ -71,11 +71,7 @@ impl OpenStore {
     pub(crate) async fn introduce(&self, name: &ServerName, key: &SigningKey) -> Result<(), StoreError> {
         match self {
             Self::Embedded(_) => Ok(()),
-            Self::Nats(store) => {
-                let verify_key = key.verify_key().to_base64();
-                let key_id = key.id().to_string();
-                store.introduce(Identity { server_name: name.clone(), key_id, verify_key }).await
-            }
+            Self::Nats(store) => store.introduce(Identity::of(name, key)).await,
         }
     }
 

@@ -4,6 +4,7 @@
 
 use mimi_linearized::id::{DeviceId, RoomId, ServerName, UserId};
 use mimi_linearized::room::Position;
+use mimi_linearized::signing::SigningKey;
 use serde::{Deserialize, Serialize};
 
 use super::apart::Sha256;
@@ -70,6 +71,14 @@ pub struct Identity {
     pub key_id: String,
     /// The public half of that key, in base64.
     pub verify_key: String,
+}
+
+impl Identity {
+    /// A server with its key.
+    pub(crate) fn of(name: &ServerName, key: &SigningKey) -> Self {
+        let (key_id, verify_key) = (key.id().to_string(), key.verify_key().to_base64());
+        Self { server_name: name.clone(), key_id, verify_key }
+    }
 }
 
 /// A change. Each is a method of the store's traits.

@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use mimi_linearized::id::{RoomId, ServerName};
 use tokio::sync::broadcast;
 
+use super::Identity;
+
 /// Something that another process of the same server did. It comes after it can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -41,6 +43,20 @@ pub trait SharedStore: Send + Sync + 'static {
     fn sends_to(&self, destination: &ServerName) -> bool {
         let _ = destination;
         true
+    }
+
+    /// How many other processes of this server are alive, as far as this one knows.
+    fn others(&self) -> usize {
+        0
+    }
+
+    /// Takes note of the key that this server signs with from now on, so that no process starts with another.
+    ///
+    /// # Errors
+    /// [`StoreError`](super::StoreError) if that cannot be stored.
+    async fn rekey(&self, identity: Identity) -> Result<(), super::StoreError> {
+        let _ = identity;
+        Ok(())
     }
 
     /// Waits until everything can be read that any process has stored before this was called.

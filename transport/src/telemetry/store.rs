@@ -12,8 +12,8 @@ use super::Metrics;
 use crate::store::apart::Sha256;
 use crate::store::{
     ApartStore, AppendError, Change, ClaimNotice, Claimed, Cursor, DeliveryStore, DeviceStore, Evidence,
-    ExpectedHead, Flight, InboxItem, InviteRecord, KeyStore, Location, NewKeyPackage, NewRecord, Outgoing,
-    OutgoingItem, Record, RoomStore, SharedStore, Store, StoreError, StoredAnswer, StoredKeys,
+    ExpectedHead, Flight, Identity, InboxItem, InviteRecord, KeyStore, Location, NewKeyPackage, NewRecord,
+    Outgoing, OutgoingItem, Record, RoomStore, SharedStore, Store, StoreError, StoredAnswer, StoredKeys,
     StoredSnapshot, TransactionKey, TransactionStore, UserStore,
 };
 
@@ -328,6 +328,14 @@ impl SharedStore for Measured {
 
     fn sends_to(&self, destination: &ServerName) -> bool {
         self.inner.sends_to(destination)
+    }
+
+    fn others(&self) -> usize {
+        self.inner.others()
+    }
+
+    async fn rekey(&self, identity: Identity) -> Result<(), StoreError> {
+        self.inner.rekey(identity).await
     }
 
     async fn catch_up(&self) -> Result<(), StoreError> {

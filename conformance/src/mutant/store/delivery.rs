@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use mimi_linearized::id::{RoomId, ServerName};
 use mimi_transport::store::{
-    Change, Cursor, DeliveryStore, Flight, InboxItem, Outgoing, OutgoingItem, SharedStore, StoreError,
-    StoredAnswer, TransactionKey, TransactionStore,
+    Change, Cursor, DeliveryStore, Flight, Identity, InboxItem, Outgoing, OutgoingItem, SharedStore,
+    StoreError, StoredAnswer, TransactionKey, TransactionStore,
 };
 use tokio::sync::broadcast;
 
@@ -132,6 +132,14 @@ impl SharedStore for Spoilt {
 
     fn sends_to(&self, destination: &ServerName) -> bool {
         self.inner.sends_to(destination)
+    }
+
+    fn others(&self) -> usize {
+        self.inner.others()
+    }
+
+    async fn rekey(&self, identity: Identity) -> Result<(), StoreError> {
+        self.inner.rekey(identity).await
     }
 
     async fn catch_up(&self) -> Result<(), StoreError> {

@@ -150,8 +150,11 @@ impl fmt::Display for Agreement {
 mod tests {
     use super::*;
 
-    /// Replicas that have these messages after the second: a place, who wrote it, and when.
-    fn agreement(count: usize, replicas: &[(&str, &[(u64, &str, i64)])]) -> Agreement {
+    /// Where a message is, who wrote it, and when.
+    type Had<'m> = (u64, &'m str, i64);
+
+    /// Replicas that have these messages after the second.
+    fn agreement(count: usize, replicas: &[(&str, &[Had<'_>])]) -> Agreement {
         let mut agreement = Agreement::of(count, 2);
         for (name, messages) in replicas {
             let (sender, receiver) = mpsc::channel(9);

@@ -233,6 +233,14 @@ impl SharedStore for NatsStore {
         self.members.sends_to(destination)
     }
 
+    fn others(&self) -> usize {
+        self.members.others()
+    }
+
+    async fn rekey(&self, identity: Identity) -> Result<(), StoreError> {
+        self.change(Command::Introduce { identity, replaced: true }).await
+    }
+
     async fn catch_up(&self) -> Result<(), StoreError> {
         self.log.catch_up().await
     }

@@ -316,6 +316,10 @@ async fn a_store_has_one_owner() {
     assert!(matches!(alone.introduce(identity("b", "2")).await, Err(StoreError::NotOurs(_))));
     alone.introduce(identity("a", "2")).await.unwrap();
     assert_eq!(alone.identity().await.unwrap(), Some(identity("a", "2")));
+    alone.rekey(identity("a", "3")).await.unwrap();
+    let late = streams.process("late").await;
+    let former = late.introduce(identity("a", "2")).await;
+    assert!(matches!(former, Err(StoreError::NotOurs(_))), "{former:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
