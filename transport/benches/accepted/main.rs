@@ -95,6 +95,7 @@ impl Hub {
                 encryption: None,
                 power_levels: Object::new(),
                 initial_state: Vec::new(),
+                room_type: None,
             };
             ids.push(server.node().create_room(room).await.unwrap());
         }
