@@ -126,9 +126,10 @@ impl Mending {
             }
             Self::ContentNeeded => {}
             Self::Questions => {
-                let credentials = sent.headers.get(AUTHORIZATION).and_then(read);
-                let is_for_us = |credentials: &Credentials| credentials.destination == node.name;
-                if let Some(credentials) = credentials.filter(|it| sent.is(&["state"]) && is_for_us(it)) {
+                let mut headers = sent.headers.get_all(AUTHORIZATION).iter();
+                let only = headers.next().filter(|_| headers.next().is_none() && sent.is(&["state"]));
+                let credentials = only.and_then(read);
+                if let Some(credentials) = credentials.filter(|header| header.destination == node.name) {
                     sign_as(node, &credentials.origin, sent);
                 }
             }
