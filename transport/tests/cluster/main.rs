@@ -26,7 +26,7 @@ use self::hub::{Identity, assert_line, list, say, until};
 use self::work::Speaker;
 
 /// The longest that the service may be away after a fault, and that a queue may take to go on.
-const AWAY: Duration = Duration::from_secs(120);
+const AWAY: Duration = Duration::from_secs(240);
 
 /// How many messages show that a process is at work.
 const AT_WORK: usize = 15;
