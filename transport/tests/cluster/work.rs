@@ -26,6 +26,7 @@ pub(crate) async fn room(node: &Node, creator: &UserId) -> RoomId {
         encryption: None,
         power_levels: Object::new(),
         initial_state: Vec::new(),
+        room_type: None,
     };
     node.create_room(room).await.unwrap()
 }
