@@ -180,7 +180,8 @@ impl World {
             }
             return;
         }
-        let upkeep = client.room.upkeep(&client.engine, &client.devices).unwrap().unwrap();
+        // A Welcome may let a device in before it has seen anything of the room.
+        let Some(upkeep) = client.room.upkeep(&client.engine, &client.devices).unwrap() else { return };
         let Some(turn) = upkeep.turn(client.engine.device().address()) else { return };
         if turn.place > patience {
             return;
@@ -392,4 +393,11 @@ fn who_was_banned_while_nobody_was_online_reads_nothing_that_comes_after() {
     let readers: BTreeSet<_> =
         world.read.iter().filter(|(event, _)| event == last).map(|(_, who)| who).collect();
     assert_eq!(readers.len(), 3, "{readers:?}");
+}
+
+#[test]
+fn a_device_that_was_let_in_before_it_saw_the_room_waits() {
+    let look = Op::Look { device: 1, events: 0, updates: 0 };
+    let lets_in = [Op::Act { device: 0 }, Op::Submit { device: 0 }, look, Op::Act { device: 1 }];
+    history(&lets_in, 0b11_1111);
 }
