@@ -258,8 +258,10 @@ async fn a_view_goes_on_from_where_it_was() {
     assert_eq!(moved.length(&room("r")).await.unwrap(), 0);
     moved.close().await.unwrap();
     drop(moved);
-    fs::write(streams.folder.path().join("one"), "no database at all, and long enough for one ".repeat(50))
-        .unwrap();
+    let damaged = streams.folder.path().join("one");
+    fs::write(&damaged, "no database at all, and long enough for one ".repeat(50)).unwrap();
+    // What SQLite may have left beside it would make it whole again.
+    let _ = fs::remove_file(streams.folder.path().join("one-wal"));
     let healed = streams.process("one").await;
     assert_eq!(healed.length(&room("r")).await.unwrap(), 2);
     let next = *healed.log.applied.borrow() + 1;
