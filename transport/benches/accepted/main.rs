@@ -3,7 +3,10 @@
 //!
 //! ```sh
 //! cargo bench -p mimi-transport --bench accepted
+//! MIMI_BENCH_STORE=nats://127.0.0.1:4222 cargo bench -p mimi-transport --bench accepted
 //! ```
+//!
+//! The first is with the embedded store. The second is with a NATS server that runs already; its streams stay there.
 //!
 //! The hub has 1 or 200 rooms, each with users of all the other servers, 2 or 19 of them. Every other server sends
 //! transactions of 1 or 50 LPDUs, one at a time as LM-04 §12.5.1 has it, all servers at the same time. They are away
@@ -15,13 +18,13 @@
 mod disk;
 mod peers;
 
-use std::fmt::Write as _;
 use std::time::Instant;
 
 use mimi_linearized::id::{RoomId, UserId};
 use mimi_linearized::json::Object;
 use mimi_transport::rooms::NewRoom;
-use mimi_transport::start::Server;
+use mimi_transport::start::{Server, ServerConfig};
+use mimi_transport::store::choice::StoreChoice;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -44,29 +47,35 @@ fn main() {
 }
 
 async fn measure() {
-    let mut table = String::from(
-        "| servers | rooms | events a transaction | accepted a second | the disk by itself | ratio | load |\n\
-         |---|---|---|---|---|---|---|\n",
+    println!(
+        "| servers | rooms | events a transaction | accepted a second | the disk by itself | ratio | load |"
     );
+    println!("|---|---|---|---|---|---|---|");
     for servers in SERVERS {
         for rooms in ROOMS {
+            let hub = Hub::start(servers, rooms).await;
             for (size, count) in TRANSACTIONS {
-                let hub = Hub::start(servers, rooms).await;
                 let (accepted, bytes) = hub.accept(size, count).await;
                 let disk = Disk::new(hub.world.folder()).appends(bytes, size);
                 let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
                 let load = load.split(' ').next().unwrap_or_default();
                 let ratio = accepted / disk;
-                let _ = writeln!(
-                    table,
+                println!(
                     "| {servers} | {rooms} | {size} | {accepted:.0} | {disk:.0} | {ratio:.2} | {load} |"
                 );
-                eprintln!("{servers} servers, {rooms} rooms, {size} a transaction: {accepted:.0} a second");
-                hub.server.stop().await.unwrap();
             }
+            hub.server.stop().await.unwrap();
         }
     }
-    println!("{table}");
+}
+
+/// The store of a hub that has nothing in it yet.
+fn store() -> StoreChoice {
+    let store = std::env::var("MIMI_BENCH_STORE").unwrap_or_else(|_| "embedded".to_owned());
+    match store.as_str() {
+        "embedded" => StoreChoice::Embedded,
+        nats => format!("{nats}?prefix=bench-{:x}&replicas=1", rand::random::<u64>()).parse().unwrap(),
+    }
 }
 
 /// A hub with rooms, and the servers that send to it.
@@ -82,7 +91,8 @@ impl Hub {
         let world = World::new();
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let name = format!("localhost:{}", tcp.local_addr().unwrap().port());
-        let server = Server::start(world.config(&name, "hub"), tcp, None).await.unwrap();
+        let config = ServerConfig { store: store(), ..world.config(&name, "hub") };
+        let server = Server::start(config, tcp, None).await.unwrap();
         let mut ids = Vec::new();
         for _ in 0..rooms {
             let room = NewRoom {
