@@ -74,6 +74,13 @@ pub(crate) async fn serve(arguments: ServeArguments) -> ExitCode {
     }
     match run(start).await {
         Ok(code) => code,
+        // A store elsewhere comes back by itself; whoever watches the process may start it again.
+        Err(error @ StartError::Store(StoreError::Unavailable(_))) => {
+            eprintln!(
+                "mimi serve: {error}\n  is it running, and do address, user and password agree with it?"
+            );
+            ExitCode::from(FAILED)
+        }
         Err(error) => {
             eprintln!("mimi serve: {error}");
             ExitCode::from(USAGE)

@@ -160,6 +160,35 @@ fn a_wrong_configuration_ends_with_2_and_says_why() {
     }
 }
 
+/// It may be there later: systemd starts the process again, as it does not after a 2.
+#[test]
+fn a_store_that_is_not_there_ends_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody listens at a port that was let go of.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let store = format!("nats://mimi:s3cret@127.0.0.1:{port}?replicas=1");
+    let data = folder.path().to_str().unwrap();
+    let arguments = [
+        "serve",
+        "--server-name",
+        "localhost:9",
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        data,
+        "--store",
+        &store,
+    ];
+    let ended = output(&arguments);
+    assert_eq!(code(&ended), 1, "{}", text(&ended.stderr));
+    assert!(text(&ended.stderr).contains("the store cannot be reached"), "{}", text(&ended.stderr));
+    let mut check = arguments.to_vec();
+    check.push("--check-config");
+    let checked = output(&check);
+    assert_eq!(code(&checked), 0, "{}", text(&checked.stderr));
+    assert!(!text(&checked.stdout).contains("s3cret"), "{}", text(&checked.stdout));
+}
+
 #[test]
 fn two_servers_do_not_share_a_folder() {
     let folder = tempfile::tempdir().unwrap();

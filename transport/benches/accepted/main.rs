@@ -3,10 +3,11 @@
 //!
 //! ```sh
 //! cargo bench -p mimi-transport --bench accepted
-//! MIMI_BENCH_STORE=nats://127.0.0.1:4222 cargo bench -p mimi-transport --bench accepted
+//! MIMI_BENCH_STORE='nats://127.0.0.1:4222?replicas=1' cargo bench -p mimi-transport --bench accepted
 //! ```
 //!
-//! The first is with the embedded store. The second is with a NATS server that runs already; its streams stay there.
+//! The first is with the embedded store. The second is with a NATS server that runs already, or with three of them and
+//! `replicas=3`; its streams stay there.
 //!
 //! The hub has 1 or 200 rooms, each with users of all the other servers, 2 or 19 of them. Every other server sends
 //! transactions of 1 or 50 LPDUs, one at a time as LM-04 §12.5.1 has it, all servers at the same time. They are away
@@ -74,7 +75,10 @@ fn store() -> StoreChoice {
     let store = std::env::var("MIMI_BENCH_STORE").unwrap_or_else(|_| "embedded".to_owned());
     match store.as_str() {
         "embedded" => StoreChoice::Embedded,
-        nats => format!("{nats}?prefix=bench-{:x}&replicas=1", rand::random::<u64>()).parse().unwrap(),
+        nats => {
+            let and = if nats.contains('?') { '&' } else { '?' };
+            format!("{nats}{and}prefix=bench-{:x}", rand::random::<u64>()).parse().unwrap()
+        }
     }
 }
 
@@ -110,8 +114,8 @@ impl Hub {
             ids.push(server.node().create_room(room).await.unwrap());
         }
         let mut peers = Vec::new();
-        for number in 1..servers {
-            peers.push(Peer::join(&world, number, &server, &ids).await);
+        for _ in 1..servers {
+            peers.push(Peer::join(&world, &peers, &server, &ids).await);
         }
         Self { world, server, peers, rooms: ids }
     }

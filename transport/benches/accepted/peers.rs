@@ -61,11 +61,18 @@ pub(crate) struct Transaction {
 }
 
 impl Peer {
-    /// Starts a server, has a user of it join the rooms, and stops it.
-    pub(crate) async fn join(world: &World, number: usize, hub: &Server, rooms: &[RoomId]) -> Self {
-        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let name = format!("localhost:{}", tcp.local_addr().unwrap().port());
-        let server = Server::start(world.config(&name, &format!("peer-{number}")), tcp, None).await.unwrap();
+    /// Starts a server, has a user of it join the rooms, and stops it. It has a name that none of the `others` has, whose
+    /// ports are free again.
+    pub(crate) async fn join(world: &World, others: &[Self], hub: &Server, rooms: &[RoomId]) -> Self {
+        let (tcp, name) = loop {
+            let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let name = format!("localhost:{}", tcp.local_addr().unwrap().port());
+            if others.iter().all(|other| other.user.server().as_str() != name) {
+                break (tcp, name);
+            }
+        };
+        let data = format!("peer-{}", others.len());
+        let server = Server::start(world.config(&name, &data), tcp, None).await.unwrap();
         let node = server.node();
         let user = UserId::new("bob", &node.name).unwrap();
         let via = [hub.node().name.clone()];

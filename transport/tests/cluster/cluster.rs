@@ -35,7 +35,7 @@ impl Cluster {
             .map(|index| {
                 let others = (0..SERVERS).filter(|other| *other != index);
                 let routes = others.map(|other| links[index][other].address.to_string()).collect();
-                Setting { name: format!("n{index}"), ports: None, routes }
+                Setting { name: format!("n{index}"), routes, ..Setting::default() }
             })
             .collect();
         let mut servers = Vec::new();

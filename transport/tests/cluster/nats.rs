@@ -36,6 +36,8 @@ pub(crate) struct Setting {
     pub(crate) ports: Option<(u16, u16)>,
     /// The addresses of the other servers of its cluster; without any it is alone.
     pub(crate) routes: Vec<String>,
+    /// The user and the password that a client has to have, if any.
+    pub(crate) login: Option<(String, String)>,
 }
 
 /// A NATS server with JetStream. It is killed when this is dropped.
@@ -72,6 +74,9 @@ impl NatsServer {
                     .collect::<Vec<_>>()
                     .join(", "),
             );
+        }
+        if let Some((user, password)) = &setting.login {
+            config += &format!("authorization {{ user: \"{user}\", password: \"{password}\" }}\n");
         }
         let file = folder.join("nats.conf");
         fs::write(&file, config).unwrap();

@@ -36,7 +36,8 @@ fn listed(entries: &[Entry]) -> String {
             (_, []) => writeln!(out, "# {key} is not set"),
             (Kind::Flag, [given, ..]) => writeln!(out, "{key} = {} # {}", given.text, given.origin),
             (Kind::Single, [given, ..]) => {
-                writeln!(out, "{key} = {} # {}", quoted(&given.text), given.origin)
+                let text = if key == "store" { &without_login(&given.text) } else { &given.text };
+                writeln!(out, "{key} = {} # {}", quoted(text), given.origin)
             }
             (Kind::List | Kind::Named, values) => {
                 let lines =
@@ -50,6 +51,17 @@ fn listed(entries: &[Entry]) -> String {
     out
 }
 
+/// A store's address without its users and passwords: what is printed here is in the system's journal at every start.
+fn without_login(store: &str) -> String {
+    let Some((scheme, rest)) = store.split_once("://") else { return store.to_owned() };
+    let (servers, settings) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
+    let servers = servers.split(',').map(|server| match server.rsplit_once('@') {
+        Some((_, address)) => format!("…@{address}"),
+        None => server.to_owned(),
+    });
+    format!("{scheme}://{}{settings}", servers.collect::<Vec<_>>().join(","))
+}
+
 fn texts(values: &[Given]) -> Vec<&str> {
     let said = values.iter().filter(|given| given.origin != Origin::Default);
     said.map(|given| given.text.as_str()).collect()
@@ -57,4 +69,20 @@ fn texts(values: &[Given]) -> Vec<&str> {
 
 fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_login;
+
+    #[test]
+    fn a_store_is_shown_without_its_password() {
+        for (store, shown) in [
+            ("embedded", "embedded"),
+            ("nats://a:4222,b?replicas=3", "nats://a:4222,b?replicas=3"),
+            ("tls://mimi:p%40s@a:4222,t0ken@b?prefix=x@y", "tls://…@a:4222,…@b?prefix=x@y"),
+        ] {
+            assert_eq!(without_login(store), shown);
+        }
+    }
 }

@@ -30,7 +30,7 @@ On SIGTERM or SIGINT it takes nothing new, sends what waits for other servers, f
 second signal ends it at once; nothing that it acknowledged is lost. It logs to standard error. Beside the control API there
 are /health, /ready and /metrics (docs/administration.md).
 
-Exit codes: 0 it was told to end; 1 it could not end properly, or was told twice; 2 the configuration is wrong, or it could not start.
+Exit codes: 0 it was told to end; 1 it could not end properly, was told twice, or its store cannot be reached; 2 the configuration is wrong, or it could not start.
 
 Example:
   mimi serve --server-name localhost:8448 --listen 127.0.0.1:8448 --control 127.0.0.1:8449 --data-dir ./data")]

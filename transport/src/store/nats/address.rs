@@ -1,10 +1,12 @@
 //! Where a NATS store is, as it is written in a setting.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use async_nats::ServerAddr;
+use percent_encoding::percent_decode_str;
 
 /// How long a change, or finding out how far the log goes, may take before it has failed. A cluster that has lost its
 /// leader has another one well before.
@@ -19,8 +21,10 @@ const MAX_REPLICAS: usize = 5;
 /// Where a NATS store is, and what is wanted of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NatsConfig {
-    /// The servers of one cluster.
+    /// The servers of one cluster, without what is in `login`.
     pub servers: Vec<ServerAddr>,
+    /// Who the process says it is, if it has to.
+    pub login: Option<Login>,
     /// What the names of the stream and of its subjects begin with: letters, digits, `-` and `_`. Two servers that share a
     /// cluster have different ones.
     pub prefix: String,
@@ -32,16 +36,45 @@ pub struct NatsConfig {
     pub patience: Duration,
 }
 
+/// Who a client of NATS says it is. It is never printed.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Login {
+    /// A user of the servers' `authorization`.
+    Password {
+        /// The name.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// A token of the servers' `authorization`.
+    Token(String),
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Password { .. } => "Password",
+            Self::Token(_) => "Token",
+        })
+    }
+}
+
 /// Why a text is no NATS store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {
     /// It does not begin with `nats://` or `tls://`.
-    #[error("a NATS store is written nats://HOST:PORT[,HOST:PORT…][?replicas=N&prefix=NAME&ca=FILE]")]
+    #[error(
+        "a NATS store is written nats://[USER:PASSWORD@]HOST:PORT[,HOST:PORT…][?replicas=N&prefix=NAME&ca=FILE]"
+    )]
     Shape,
-    /// A server's address is none.
+    /// A server's address is none. What is before an `@` is left out.
     #[error("{0} is no address of a NATS server")]
     Server(String),
+    /// Two servers have different users, passwords or tokens: those of one cluster have the same.
+    #[error("{0} has another user, password or token than the servers before it")]
+    Logins(String),
     /// A setting is not known.
     #[error("{0} is no setting of a NATS store; replicas, prefix and ca are")]
     Setting(String),
@@ -57,7 +90,14 @@ impl NatsConfig {
     /// A store on these servers, with everything else as it is unless set.
     #[must_use]
     pub fn new(servers: Vec<ServerAddr>) -> Self {
-        Self { servers, prefix: "mimi".to_owned(), replicas: REPLICAS, ca: None, patience: PATIENCE }
+        Self {
+            servers,
+            login: None,
+            prefix: "mimi".to_owned(),
+            replicas: REPLICAS,
+            ca: None,
+            patience: PATIENCE,
+        }
     }
 }
 
@@ -70,11 +110,21 @@ impl FromStr for NatsConfig {
             return Err(AddressError::Shape);
         }
         let (servers, settings) = rest.split_once('?').unwrap_or((rest, ""));
-        let server = |server: &str| {
-            let parsed = format!("{scheme}://{}", server.trim_end_matches('/')).parse::<ServerAddr>();
-            parsed.map_err(|_| AddressError::Server(server.to_owned()))
-        };
-        let mut config = Self::new(servers.split(',').map(server).collect::<Result<_, _>>()?);
+        let mut config = Self::new(Vec::new());
+        for server in servers.split(',') {
+            let (login, address) = server.rsplit_once('@').unwrap_or(("", server));
+            let address = address.trim_end_matches('/');
+            let parsed = format!("{scheme}://{address}").parse::<ServerAddr>();
+            config.servers.push(parsed.map_err(|_| AddressError::Server(address.to_owned()))?);
+            match login_of(login) {
+                // One that says nothing has that of the others.
+                None => {}
+                Some(login) if config.login.as_ref().is_none_or(|before| *before == login) => {
+                    config.login = Some(login);
+                }
+                Some(_) => return Err(AddressError::Logins(address.to_owned())),
+            }
+        }
         for (name, value) in form_urlencoded::parse(settings.as_bytes()) {
             match &*name {
                 "replicas" => {
@@ -96,6 +146,16 @@ impl FromStr for NatsConfig {
     }
 }
 
+/// What is before the `@` of an address, with its percent-encoding undone: `USER:PASSWORD`, or a token.
+fn login_of(text: &str) -> Option<Login> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    match text.split_once(':') {
+        _ if text.is_empty() => None,
+        Some((user, password)) => Some(Login::Password { user: decoded(user), password: decoded(password) }),
+        None => Some(Login::Token(decoded(text))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +173,21 @@ mod tests {
         let plain: NatsConfig = "tls://a".parse().unwrap();
         assert_eq!((plain.replicas, plain.prefix.as_str(), plain.ca), (3, "mimi", None));
         assert!(plain.servers[0].tls_required());
+    }
+
+    #[test]
+    fn a_login_is_the_clusters_and_is_not_printed() {
+        let config: NatsConfig = "nats://mimi:p%40ss:w@a,mimi:p%40ss:w@b:4223,c?replicas=3".parse().unwrap();
+        let login = Login::Password { user: "mimi".to_owned(), password: "p@ss:w".to_owned() };
+        assert_eq!(config.login, Some(login));
+        assert!(config.servers.iter().all(|server| !server.has_user_pass()));
+        assert!(!format!("{config:?}").contains("p@ss"));
+        let token: NatsConfig = "nats://t0ken@a".parse().unwrap();
+        assert_eq!(token.login, Some(Login::Token("t0ken".to_owned())));
+        for text in ["nats://mimi:one@a,mimi:other@b", "nats://mimi:secret@a b"] {
+            let error = text.parse::<NatsConfig>().unwrap_err().to_string();
+            assert!(!["one", "secret"].iter().any(|secret| error.contains(secret)), "{error}");
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-pub use address::{AddressError, NatsConfig};
+pub use address::{AddressError, Login, NatsConfig};
 
 use self::log::Log;
 use self::members::Members;
@@ -263,6 +263,12 @@ async fn connect(config: &NatsConfig) -> Result<Client, StoreError> {
     if let Some(ca) = &config.ca {
         options = options.add_root_certificates(ca.clone());
     }
+    // The client passes over what an address has before its `@`.
+    options = match config.login.clone() {
+        Some(Login::Password { user, password }) => options.user_and_password(user, password),
+        Some(Login::Token(token)) => options.token(token),
+        None => options,
+    };
     let connected = options.connect(&config.servers[..]).await;
     connected.map_err(|error| StoreError::Unavailable(error.to_string()))
 }

@@ -229,6 +229,26 @@ async fn what_is_large_goes_in_pieces() {
     ));
 }
 
+#[tokio::test]
+async fn a_server_that_wants_a_password_gets_it() {
+    if !server::is_here() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let login = Some(("mimi".to_owned(), "s3 cret".to_owned()));
+    let nats =
+        NatsServer::start(folder.path(), &Setting { name: "locked".to_owned(), login, ..Setting::default() });
+    let open = async |login: &str| {
+        let config = format!("nats://{login}{}?replicas=1", nats.address()).parse().unwrap();
+        NatsStore::open(&config, &folder.path().join("view")).await
+    };
+    for login in ["", "mimi:wrong@"] {
+        let error = open(login).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("authorization")), "{error}");
+    }
+    open("mimi:s3%20cret@").await.unwrap().close().await.unwrap();
+}
+
 /// A mark in a view that a view made anew does not have.
 async fn mark(store: &NatsStore) {
     store.log.view.mark().await.unwrap();
