@@ -1,6 +1,7 @@
 //! Starting a whole server: certificate, keys, store, listeners, queues.
 
 mod check;
+mod renewal;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::renewal::Renewal;
 use crate::assembly::{Assembly, Unchanged};
 use crate::client::{ClientLimits, FederationClient, carrier};
 use crate::clock::{self, Clock};
@@ -29,6 +31,7 @@ use crate::server::{HttpsListener, ServerLimits, serve_plain};
 use crate::store::choice::{OpenStore, StoreChoice};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{CountedSource, Measured, Metrics, Side, Traced, Waiting, observe};
+use crate::tls::shown::listener_config;
 use crate::tls::{
     ClientOffer, DevCa, DevCaError, HttpVersions, Roots, ServerCertificate, TlsError, client_config,
 };
@@ -183,7 +186,7 @@ impl Server {
         // The store first: it may know that a key has to be there already.
         let store = OpenStore::open(&choice, &folder, check).await?;
         let files = blocking(move || Files::open(config)).await?;
-        let Files { config, certificate, ca, roots, keys: own_keys, federation_policy, media, ends } = files;
+        let Files { config, certificate, ca, roots, keys: own_keys, federation_policy, media } = files;
         store.introduce(&config.server_name, &own_keys.current()).await?;
         let policy =
             AddressPolicy { allow_private: config.allow_private, allow_loopback: address.ip().is_loopback() };
@@ -200,13 +203,14 @@ impl Server {
         let limits = ClientLimits::default();
         let resolver = assembly.locate(Arc::new(resolver));
         let metrics = Metrics::default();
-        metrics.certificate_ends(ends);
+        metrics.certificate_ends(certificate.ends());
         let carrier = Traced::new(carrier::connections(resolver, tls, limits), metrics.clone());
         let carrier = assembly.carrier(Arc::new(carrier), &key);
         let carrier = policy::guarded(federation_policy.clone(), carrier);
         let client = FederationClient::over(name.clone(), [SigningKey::clone(&key)], carrier, limits);
         let shared = assembly.store(store.shared());
         let shared: Arc<dyn Store> = Arc::new(Measured::new(shared, metrics.clone()));
+        let told = metrics.clone();
         let kept = KeptKeys::new(Arc::clone(&shared));
         let source = CountedSource::new(client.clone(), metrics.clone());
         let source = GuardedKeys { policy: federation_policy.clone(), source };
@@ -224,7 +228,7 @@ impl Server {
 
         let stop = watch::Sender::new(false);
         let mut listeners = Vec::new();
-        let tls = assembly.tls(certificate.server_config()?);
+        let tls = assembly.tls(listener_config(certificate.shown())?);
         let https = HttpsListener::new(federation, tls).with_limits(limits.connections);
         let mut router = api::router(node.clone());
         if let Some(to) = &config.delegate_to {
@@ -249,6 +253,7 @@ impl Server {
             tokio::select! {
                 () = forgetting.forget_regularly() => {}
                 () = forgetting.policy.follow(policy::LOOK_EVERY) => {}
+                () = certificate.follow(renewal::LOOK_EVERY, told) => {}
                 () = stopped => {}
             }
         }));
@@ -325,14 +330,12 @@ async fn blocking<T: Send + 'static>(
 /// What is read from files before a server starts.
 struct Files {
     config: ServerConfig,
-    certificate: ServerCertificate,
+    certificate: Renewal,
     ca: PathBuf,
     roots: Roots,
     keys: OwnKeys,
     federation_policy: FederationPolicy,
     media: Media,
-    /// When the certificate ends.
-    ends: i64,
 }
 
 impl Files {
@@ -350,7 +353,9 @@ impl Files {
                 (certificate, ca.certificate().to_owned())
             }
         };
-        let ends = *check::validity(&certificate)?.end();
+        // Others verify the name that they were led to (LM-04 §12.3.1).
+        let shown_as = config.delegate_to.as_ref().unwrap_or(&config.server_name).clone();
+        let certificate = Renewal::open(certificate, shown_as)?;
         let mut roots = Roots::system();
         for path in &config.cas {
             roots.add_pem_file(path)?;
@@ -365,6 +370,6 @@ impl Files {
             Some(path) => FederationPolicy::load(path, &config.server_name, &folder)?,
             None => FederationPolicy::open(),
         };
-        Ok(Self { config, certificate, ca, roots, keys, federation_policy, media, ends })
+        Ok(Self { config, certificate, ca, roots, keys, federation_policy, media })
     }
 }

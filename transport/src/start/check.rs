@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use mimi_linearized::id::ServerName;
-use rustls::pki_types::ServerName as TlsName;
+use rustls::pki_types::{CertificateDer, ServerName as TlsName};
 use rustls::server::ParsedCertificate;
 
 use super::{KEY_FILE, ServerConfig, StartError};
@@ -69,25 +69,37 @@ impl ServerConfig {
 
 fn check_certificate(certificate: &ServerCertificate, name: &ServerName) -> Result<(), StartError> {
     certificate.server_config()?;
-    let path = certificate.certificate.clone();
+    check_chain(&certificate.certificate, &load_chain(&certificate.certificate)?, name).map(drop)
+}
+
+/// Whether a chain, which was read from `path`, is good for this server now, and until when, in milliseconds since the Unix
+/// epoch.
+pub(super) fn check_chain(
+    path: &Path,
+    chain: &[CertificateDer<'_>],
+    name: &ServerName,
+) -> Result<i64, StartError> {
+    let path = path.to_owned();
     let form = || CertificateProblem::Form { path: path.clone() };
-    if !validity(certificate)?.contains(&clock::now_ms()) {
+    let validity = validity(&path, chain)?;
+    if !validity.contains(&clock::now_ms()) {
         return Err(CertificateProblem::Time { path }.into());
     }
     let host = name.host().to_owned();
-    let chain = load_chain(&path)?;
     let own = chain.first().ok_or_else(form)?;
     let parsed = ParsedCertificate::try_from(own).map_err(TlsError::Config)?;
     let expected = TlsName::try_from(host.as_str()).map_err(|_| form())?;
-    rustls::client::verify_server_name(&parsed, &expected)
-        .map_err(|error| CertificateProblem::Name { path, host, error }.into())
+    rustls::client::verify_server_name(&parsed, &expected).map_err(|error| CertificateProblem::Name {
+        path,
+        host,
+        error,
+    })?;
+    Ok(*validity.end())
 }
 
-/// When a certificate is valid, in milliseconds since the Unix epoch. Blocks.
-pub(super) fn validity(certificate: &ServerCertificate) -> Result<RangeInclusive<i64>, StartError> {
-    let path = &certificate.certificate;
-    let chain = load_chain(path)?;
-    let form = || CertificateProblem::Form { path: path.clone() };
+/// When a certificate, which was read from `path`, is valid, in milliseconds since the Unix epoch.
+pub(super) fn validity(path: &Path, chain: &[CertificateDer<'_>]) -> Result<RangeInclusive<i64>, StartError> {
+    let form = || CertificateProblem::Form { path: path.to_owned() };
     let own = chain.first().ok_or_else(form)?;
     let (_, x509) = x509_parser::parse_x509_certificate(own).map_err(|_| form())?;
     let ms = |time: x509_parser::time::ASN1Time| time.timestamp().saturating_mul(1_000);

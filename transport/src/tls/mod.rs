@@ -4,13 +4,14 @@
 
 mod dev_ca;
 pub(crate) mod files;
+pub(crate) mod shown;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fmt, io};
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::pem;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
@@ -70,7 +71,7 @@ pub enum TlsError {
     Config(#[from] rustls::Error),
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|error| TlsError::Read { path: path.to_owned(), error })
 }
 
@@ -79,9 +80,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 /// # Errors
 /// [`TlsError`] names the file.
 pub fn load_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
-    let chain = chain.map_err(|error| TlsError::Pem { path: path.to_owned(), error })?;
-    if chain.is_empty() { Err(TlsError::NoCertificate { path: path.to_owned() }) } else { Ok(chain) }
+    shown::chain_of(&read(path)?, path)
 }
 
 /// Reads the first private key (PKCS #8, PKCS #1 or SEC 1) of a PEM file. Blocks.
@@ -89,10 +88,7 @@ pub fn load_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError>
 /// # Errors
 /// [`TlsError`] names the file.
 pub fn load_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_slice(&zeroize::Zeroizing::new(read(path)?)).map_err(|error| match error {
-        pem::Error::NoItemsFound => TlsError::NoKey { path: path.to_owned() },
-        error => TlsError::Pem { path: path.to_owned(), error },
-    })
+    shown::key_of(&zeroize::Zeroizing::new(read(path)?), path)
 }
 
 /// The certificate authorities that a client trusts (LM-04 §12.1).
@@ -168,10 +164,7 @@ pub fn server_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
-    let mut config = builder.with_no_client_auth().with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![ALPN_H2.to_vec()];
-    Ok(Arc::new(config))
+    shown::listener_config(shown::Shown::new(shown::certified(chain, key)?))
 }
 
 /// The versions of TLS that a client offers.

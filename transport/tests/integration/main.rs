@@ -9,6 +9,7 @@
 
 mod authentication;
 mod calls;
+mod certificate;
 mod exchange;
 mod lifecycle;
 mod limits;
