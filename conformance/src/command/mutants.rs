@@ -11,13 +11,14 @@ use crate::USAGE;
 /// Run the suite against deliberately faulty servers, and show which case catches which fault.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 every mutant is caught, and in a full run every case catches one; 1 that is not so; 2 the command line is
-wrong, or the program was built without the feature `mutants`.
+Exit codes: 0 every mutant is caught, in a full run every case catches one, and with --profile every case that has to notice
+a mutant does; 1 that is not so; 2 the command line is wrong, or the program was built without the feature `mutants`.
 
 Examples:
   cargo run --release -p mimi-conformance --features mutants -- mutants --write
   cargo run -p mimi-conformance --features mutants -- mutants --quick
-  cargo run -p mimi-conformance --features mutants -- mutants --only '5.2.3/*'")]
+  cargo run -p mimi-conformance --features mutants -- mutants --only '5.2.3/*'
+  cargo run -p mimi-conformance --features mutants -- mutants --profile '*'")]
 pub(crate) struct MutantsArguments {
     /// Only mutants whose id matches, such as '5.2.3/*'
     #[arg(long, value_name = "GLOB")]
@@ -31,6 +32,9 @@ pub(crate) struct MutantsArguments {
     /// Only the cases about what a mutant breaks, by section or by requirement
     #[arg(long, conflicts_with = "quick")]
     near: bool,
+    /// Instead of the others, the mutants of these profiles, such as '*': each is tried by the cases that have to notice it
+    #[arg(long, value_name = "GLOB", conflicts_with_all = ["cases", "quick", "near", "write"])]
+    profile: Option<CaseGlob>,
     /// List the mutants and end
     #[arg(long)]
     list: bool,
@@ -62,6 +66,12 @@ enum Refusal {
     #[cfg(feature = "mutants")]
     #[error("no case matches; `mimi run --list` shows all of them")]
     NoCase,
+    #[cfg(feature = "mutants")]
+    #[error("no profile matches; `mimi run --help` shows where they are")]
+    NoProfile,
+    #[cfg(feature = "mutants")]
+    #[error(transparent)]
+    Profile(#[from] crate::profile::ProfileError),
     #[cfg(feature = "mutants")]
     #[error("{0}")]
     Ports(#[from] crate::environment::SetupError),
@@ -104,14 +114,15 @@ mod built {
     use tokio::sync::Semaphore;
     use tokio::task::JoinSet;
 
-    use super::{MutantsArguments, Refusal};
+    use super::{CaseGlob, MutantsArguments, Refusal};
     use crate::FAILED;
     use crate::case::Case;
     use crate::cases;
     use crate::catalogue::Catalogue;
     use crate::environment::Ports;
-    use crate::mutant::{self, Matrix, Mutant, Plan, Recorded, Until};
+    use crate::mutant::{self, Matrix, Mutant, OfProfile, Plan, Recorded, Until};
     use crate::output::print;
+    use crate::profile::Profile;
 
     /// Where the result is kept, from the root of the repository.
     const FILE: &str = "conformance/mutants.jsonl";
@@ -120,6 +131,9 @@ mod built {
     const PORTS: (u16, u16) = (10_000, 32_000);
 
     pub(super) async fn execute(arguments: MutantsArguments) -> Result<ExitCode, Refusal> {
+        if let Some(profiles) = &arguments.profile {
+            return by_profile(&arguments, profiles).await;
+        }
         let all: Vec<&'static Mutant> = mutant::all().collect();
         let wanted =
             |mutant: &&'static Mutant| arguments.only.as_ref().is_none_or(|only| only.0.is_match(mutant.id));
@@ -128,10 +142,7 @@ mod built {
             return Err(Refusal::NoMutant);
         }
         if arguments.list {
-            for mutant in mutants {
-                print(&format!("{:<34} {}\n", mutant.id, mutant.says));
-            }
-            return Ok(ExitCode::SUCCESS);
+            return Ok(enumerate(&mutants));
         }
         let cases: Vec<&'static Case> = cases::all()
             .filter(|case| arguments.cases.as_ref().is_none_or(|only| only.0.is_match(case.id)))
@@ -150,7 +161,10 @@ mod built {
                 let is_near = |case: &&'static Case| mutant.is_none_or(|mutant| mutant.is_near(case));
                 cases.iter().copied().filter(|case| !arguments.near || is_near(case)).collect()
             };
-            let plan = |mutant| Plan { mutant, first: None, cases: near(mutant), until: Until::End, seed };
+            let plan = |mutant| {
+                let (settings, first, cases) = (None, None, near(mutant));
+                Plan { mutant, settings, first, cases, until: Until::End, seed }
+            };
             // A sound server comes first and last: that no case fails there says that the others failed for what the mutants do.
             let mutants = mutants.iter().copied().map(Some);
             std::iter::once(None).chain(mutants).chain([None]).map(plan).collect()
@@ -166,13 +180,69 @@ mod built {
         publish(&arguments, &matrix)
     }
 
+    /// A line a mutant.
+    fn enumerate(mutants: &[&'static Mutant]) -> ExitCode {
+        for mutant in mutants {
+            print(&format!("{:<34} {}\n", mutant.id, mutant.says));
+        }
+        ExitCode::SUCCESS
+    }
+
+    /// The mutants of profiles: all of the cases that have to notice one do, and none fails against a sound server.
+    async fn by_profile(arguments: &MutantsArguments, wanted: &CaseGlob) -> Result<ExitCode, Refusal> {
+        let profiles: Vec<_> = Profile::names().into_iter().filter(|name| wanted.0.is_match(name)).collect();
+        let is_wanted = |mutant: &&OfProfile| {
+            let by_id = arguments.only.as_ref().is_none_or(|only| only.0.is_match(mutant.mutant.id));
+            by_id && profiles.contains(&mutant.profile())
+        };
+        let mutants: Vec<_> = mutant::of_profiles().filter(is_wanted).collect();
+        if profiles.is_empty() {
+            return Err(Refusal::NoProfile);
+        } else if mutants.is_empty() {
+            return Err(Refusal::NoMutant);
+        } else if arguments.list {
+            return Ok(enumerate(&mutants.iter().map(|of| &of.mutant).collect::<Vec<_>>()));
+        }
+        let seed = arguments.seed.unwrap_or_else(rand::random);
+        let all: Vec<_> = mutants.iter().map(|of| &of.mutant).collect();
+        let mut matrix = Matrix { notes: unsound(&all), ..Matrix::default() };
+        if arguments.only.is_none() {
+            matrix.notes.extend(mutant::gaps(&mutants, &profiles));
+        }
+        let mut plans = Vec::new();
+        for name in profiles {
+            let (profile, cases) = (Profile::find(name)?, mutant::own_cases(name));
+            let plan = |mutant, settings, cases| Plan {
+                mutant,
+                settings: Some(settings),
+                first: None,
+                cases,
+                until: Until::End,
+                seed,
+            };
+            if !cases.is_empty() {
+                plans.push(plan(None, profile.server().clone(), cases));
+            }
+            let own = mutants.iter().filter(|of| of.profile() == name);
+            plans.extend(own.map(|of| plan(Some(&of.mutant), of.settings(&profile), of.cases())));
+        }
+        try_all(plans, usize::from(arguments.jobs), &mut matrix, |_| Ok(())).await?;
+        for of in mutants {
+            let tried = matrix.rows.iter().find(|(mutant, _)| mutant.id == of.mutant.id);
+            let noticed = |id: &&str| tried.is_some_and(|(_, tried)| tried.caught_by.contains(id));
+            let blind = of.red.iter().filter(|id| !noticed(id));
+            matrix.notes.extend(blind.map(|id| format!("{id} does not notice {}", of.mutant.id)));
+        }
+        publish(arguments, &matrix)
+    }
+
     /// Only the recorded cases, the quickest of them first, until one catches the mutant.
     fn quick(mutants: &[&'static Mutant], recorded: &[Recorded], seed: u64) -> Vec<Plan> {
         let plan = |mutant: &&'static Mutant| {
             let line = recorded.iter().find(|line| line.id == mutant.id)?;
             let cases = cases::all().filter(|case| line.caught_by.iter().any(|id| id == case.id)).collect();
             let first = cases::all().find(|case| line.quickest.as_deref() == Some(case.id));
-            Some(Plan { mutant: Some(mutant), first, cases, until: Until::Caught, seed })
+            Some(Plan { mutant: Some(mutant), settings: None, first, cases, until: Until::Caught, seed })
         };
         mutants.iter().filter_map(plan).collect()
     }

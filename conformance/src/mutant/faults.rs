@@ -14,6 +14,7 @@ use super::naming::Naming;
 use super::outbound::{Fate, Sealing, Signed};
 use super::seen::{Answer, Asked, Sent};
 use super::store::StoreFault;
+use crate::profile::ServerSettings;
 
 /// One fault of a server.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,8 @@ pub(crate) enum Fault {
     Versions(fn(RoomVersions) -> RoomVersions),
     /// What it is set to.
     Settings(fn(&mut Settings)),
+    /// What a profile has it started with.
+    Profile(fn(&mut ServerSettings)),
     /// What it remembers.
     Stores(StoreFault),
     /// Where it finds other servers.

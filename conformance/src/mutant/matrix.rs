@@ -130,7 +130,7 @@ impl Matrix {
                 "covers": mutant.covers,
                 "caught_by": tried.caught_by,
                 "quickest": tried.quickest,
-                "reason": tried.reason,
+                "reasons": tried.reasons.iter().cloned().collect::<BTreeMap<_, _>>(),
                 "unended": tried.unended,
                 "duration_ms": u64::try_from(tried.took.as_millis()).unwrap_or(u64::MAX),
             })

@@ -13,6 +13,7 @@ mod matrix;
 mod mending;
 mod naming;
 mod outbound;
+mod profiles;
 mod queue;
 mod run;
 mod seen;
@@ -35,8 +36,9 @@ use rustls::{ClientConfig, ServerConfig};
 use crate::case::Case;
 
 pub(crate) use faults::Fault;
-pub(crate) use list::all;
+pub(crate) use list::{all, of_profiles};
 pub(crate) use matrix::{Matrix, Recorded};
+pub(crate) use profiles::{OfProfile, gaps, own_cases};
 pub(crate) use run::{Plan, Until, run};
 
 /// A faulty server.

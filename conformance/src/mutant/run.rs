@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mimi_mls_foreign::Stack;
-use mimi_transport::assembly::{Assembly, Unchanged};
 use mimi_transport::tls::TlsError;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
 use super::Mutant;
+use super::profiles::Under;
 use crate::case::{Case, Outcome, Verdict};
 use crate::environment::{EXHAUSTED, Environment, PeerCertificate, Ports, Setup, SetupError};
 use crate::mls::Stacks;
 use crate::network::NetworkError;
+use crate::profile::{ServerSettings, SettingsError};
 use crate::runner::{CONCURRENT, run_one};
 use crate::target::{Embedded, EmbeddedError};
 
@@ -35,6 +36,8 @@ pub(crate) enum Until {
 pub(crate) struct Plan {
     /// The mutant; without one, the server is sound.
     pub(crate) mutant: Option<&'static Mutant>,
+    /// The settings of the profile that it is started with, if it is.
+    pub(crate) settings: Option<ServerSettings>,
     /// The case that is tried before the others, by itself.
     pub(crate) first: Option<&'static Case>,
     /// The cases.
@@ -52,8 +55,8 @@ pub(crate) struct Tried {
     pub(crate) caught_by: Vec<&'static str>,
     /// The one of them that needed the least time.
     pub(crate) quickest: Option<&'static str>,
-    /// What the first of them had to say.
-    pub(crate) reason: Option<String>,
+    /// What each of them had to say.
+    pub(crate) reasons: Vec<(&'static str, String)>,
     /// The cases that did not end in time.
     pub(crate) unended: usize,
     /// How long it took.
@@ -66,6 +69,9 @@ pub(crate) enum RunError {
     /// The suite's surroundings.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// What a profile has the server started with.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// The suite's names.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -87,12 +93,13 @@ fn catches(outcome: &Outcome) -> bool {
 pub(crate) async fn run(plan: Plan, ports: Ports) -> Result<Tried, RunError> {
     let started = Instant::now();
     let setup = Setup::new(ports.host(), PeerCertificate::Temporary, &[])?;
-    let assembly: &dyn Assembly = match plan.mutant {
-        Some(mutant) => mutant,
-        None => &Unchanged,
+    let settled = match &plan.settings {
+        Some(settings) => Some(settings.settle(ports.host()).await?),
+        None => None,
     };
+    let assembly = Under { settled: settled.as_ref(), mutant: plan.mutant };
     let network = setup.network(&ports).await?;
-    let embedded = Embedded::assemble(&setup, &ports, &[], network.as_ref(), assembly).await?;
+    let embedded = Embedded::assemble(&setup, &ports, &[], network.as_ref(), &assembly).await?;
     let (target, stacks) = (embedded.target().clone(), Stacks::One(Stack::OpenMls));
     let environment = Environment::new(target, setup, ports, Vec::new(), network, plan.seed, stacks)?;
     let (outcomes, unended) = cases(&plan, &environment).await;
@@ -108,7 +115,7 @@ pub(crate) async fn run(plan: Plan, ports: Ports) -> Result<Tried, RunError> {
     Ok(Tried {
         caught_by: outcomes.iter().map(|outcome| outcome.id).collect(),
         quickest: outcomes.iter().min_by_key(|outcome| outcome.duration_ms).map(|outcome| outcome.id),
-        reason: outcomes.into_iter().find_map(|outcome| outcome.reason),
+        reasons: outcomes.into_iter().filter_map(|outcome| Some((outcome.id, outcome.reason?))).collect(),
         unended,
         took: started.elapsed(),
     })

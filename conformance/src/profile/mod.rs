@@ -17,6 +17,8 @@ use serde::Deserialize;
 
 pub(crate) use self::scanner::test_file;
 pub(crate) use self::server::ServerSettings;
+#[cfg(feature = "mutants")]
+pub(crate) use self::server::{SettingsError, Settled};
 
 use crate::case::Case;
 use crate::cases;

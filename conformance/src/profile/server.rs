@@ -27,12 +27,12 @@ const LIST: [&str; 2] = ["federation-list.jws", "federation-ca.pem"];
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ServerSettings {
     /// Its policy, as `mimi serve --policy` reads it.
-    policy: Option<Table>,
+    pub(crate) policy: Option<Table>,
     /// The list that a policy of mode `signed` names.
     signed_list: Option<ListSettings>,
     /// Whether media are scanned, by a scanner of the suite.
     #[serde(default)]
-    media_scanner: bool,
+    pub(crate) media_scanner: bool,
 }
 
 /// Why the reference server cannot be started so.

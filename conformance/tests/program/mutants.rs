@@ -44,11 +44,23 @@ mod built {
     }
 
     #[test]
+    fn every_case_of_a_profile_notices_what_it_has_to() {
+        let output = output(&["mutants", "--profile", "ti-messenger", "--json", "-"]);
+        assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+        let matrix: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let row = &matrix["mutants"].as_array().unwrap()[0];
+        assert_eq!(row["id"], "ti-messenger/list-not-read");
+        assert_eq!(row["caught_by"].as_array().unwrap().len(), 5);
+    }
+
+    #[test]
     fn a_wrong_command_line_ends_with_2() {
         for arguments in [
             vec!["mutants", "--only", "nothing-like-it"],
             vec!["mutants", "--cases", "nothing-like-it"],
             vec!["mutants", "--quick", "--write"],
+            vec!["mutants", "--profile", "nothing-like-it"],
+            vec!["mutants", "--profile", "core"],
             vec!["mutants", "--jobs", "0"],
         ] {
             assert_eq!(code(&output(&arguments)), 2, "{arguments:?}");

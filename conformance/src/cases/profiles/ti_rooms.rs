@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case};
+use crate::case::{Case, Finding, check, driven_case, fault};
 use crate::cases::steps::guest::{GuestRoom, foreign_room};
 use crate::cases::steps::{HubRoom, hub_room_with, is_signed_by_target, reference_id};
 use crate::context::Context;
@@ -68,14 +68,27 @@ async fn room_type(ctx: &Context) -> Result<(), Finding> {
         let what = "the target's control API creates no rooms with a type".to_owned();
         return Err(Finding::Untried(what));
     }
-    check!(type_in(&create) == Some(ROOM_TYPE), "the room's type is {:?}", type_in(&create));
+    let given = type_in(&create);
+    check!(
+        given == Some(ROOM_TYPE),
+        "the room is created with the type {}, {ROOM_TYPE} was asked for: {create}",
+        given.unwrap_or("that is no text")
+    );
     let third = ctx.peer().await?;
     ctx.as_alice(&room.id, &third.user("dave")?, "invite").await?;
     let request =
         third.until_request("ask the invited user's server", |request| request.is("invite")).await?;
     let state = request.body.get("invite_room_state").and_then(Value::as_array).cloned().unwrap_or_default();
     let shown = state.iter().find(|event| event.get("type") == Some(&json!("m.room.create")));
-    check!(shown.and_then(type_in) == Some(ROOM_TYPE), "who is invited is shown the create event {shown:?}");
+    let Some(shown) = shown else {
+        return Err(fault(
+            "the `invite_room_state` of the invite has no m.room.create, which has the room's type",
+        ));
+    };
+    check!(
+        type_in(shown) == Some(ROOM_TYPE),
+        "the create event in `invite_room_state` has not the room's type {ROOM_TYPE}: {shown}"
+    );
     Ok(())
 }
 
@@ -88,8 +101,11 @@ async fn room_type_of_others(ctx: &Context) -> Result<(), Finding> {
     room.peer.until_request("send the message to the hub", |request| request.is("send")).await?;
     let create = ctx.state_event(&room.room.id, "m.room.create", "").await?;
     // A participant may keep no state.
-    let kept = create.as_ref().is_none_or(|create| type_in(create) == Some(ROOM_TYPE));
-    check!(kept, "the participant keeps the create event {create:?}");
+    let Some(create) = create else { return Ok(()) };
+    check!(
+        type_in(&create) == Some(ROOM_TYPE),
+        "the participant has not the type {ROOM_TYPE} of the room in its create event: {create}"
+    );
     Ok(())
 }
 

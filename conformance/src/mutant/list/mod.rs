@@ -20,6 +20,7 @@ mod mls;
 mod names;
 mod narrow;
 mod notary;
+mod of_profiles;
 mod own_requests;
 mod rules;
 mod schema;
@@ -31,6 +32,7 @@ mod takes;
 mod versions;
 
 use super::Mutant;
+use super::profiles::OfProfile;
 
 /// Every mutant, in the order of the files.
 pub(crate) fn all() -> impl Iterator<Item = &'static Mutant> {
@@ -66,4 +68,9 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Mutant> {
         narrow::MUTANTS,
     ];
     files.into_iter().flatten()
+}
+
+/// Every mutant that is tried with the settings of a profile; they are not among the others.
+pub(crate) fn of_profiles() -> impl Iterator<Item = &'static OfProfile> {
+    of_profiles::MUTANTS.iter()
 }

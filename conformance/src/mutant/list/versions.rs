@@ -15,7 +15,7 @@ fn without(version: &mut RoomVersion, field: &str) {
 }
 
 /// Changes what redaction keeps of a type's content; `None` keeps nothing.
-fn keep(version: &mut RoomVersion, kind: &'static str, what: Option<Keep>) {
+pub(super) fn keep(version: &mut RoomVersion, kind: &'static str, what: Option<Keep>) {
     let others = version.redaction.content.iter().copied().filter(|(other, _)| *other != kind);
     let kept: Vec<_> = others.chain(what.map(|what| (kind, what))).collect();
     version.redaction.content = Box::leak(kept.into_boxed_slice());
