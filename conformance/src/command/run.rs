@@ -236,6 +236,14 @@ impl RunArguments {
             self.print_setup(&setup);
             return Ok(ExitCode::SUCCESS);
         }
+        if let Some(host) = &self.outsider_host {
+            if host.eq_ignore_ascii_case(ports.host()) {
+                return Err(usage(
+                    "--outsider-host is the name of the suite's other servers, --peer-host: nobody can tell them apart",
+                ));
+            }
+            setup.certificate_for(host).map_err(|error| usage(format!("--outsider-host: {error}")))?;
+        }
         // What the profile has the reference server started with is there as long as that runs.
         let mut settled = None;
         let (network, embedded) = match driver {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{code, output, text};
+use super::{Serving, code, output, text};
 
 const PROFILES: [&str; 6] = ["bw-messenger", "closed-federation", "core", "strict", "tchap", "ti-messenger"];
 
@@ -51,6 +51,41 @@ fn its_own_cases_notice(name: &str, either: &[String]) {
 #[test]
 fn a_closed_federation_is_closed() {
     its_own_cases_notice("closed-federation", &["closed-federation/insiders-are-served".to_owned()]);
+}
+
+/// As `docs/profiles/closed-federation.md` tells an administrator. Nobody contacts a server outside, so that its name need
+/// not lead anywhere.
+#[test]
+fn a_server_of_its_own_gets_the_verdicts_of_the_suites_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    assert_eq!(code(&output(&["run", "--print-setup", "--peer-ca-dir", &path("peers")])), 0);
+    std::fs::write(path("policy.toml"), "mode = \"allow\"\nservers = [\"localhost\"]\n").unwrap();
+    let (ca, policy) = (path("peers/ca.pem"), path("policy.toml"));
+    let more = ["--ca", &ca, "--allow-private", "--policy", &policy];
+    let server = Serving::start(&folder.path().join("data"), "localhost:9", "127.0.0.1:0", &more);
+    let (driver, trusted) = (format!("control=http://{}", server.address("control")), server.address("ca"));
+    let (at, peers) = (format!("localhost:9={}", server.address("federation")), path("peers"));
+    let target = ["--target", "localhost:9", "--resolve", &at, "--driver", &driver, "--ca", &trusted];
+    let only = ["--profile", "closed-federation", "--only", "closed-federation/*", "--peer-ca-dir", &peers];
+    let outside = ["--outsider-host", "outside.example"];
+    let (there, _) = verdicts(&[&target[..], &only, &outside].concat());
+    let (here, _) = verdicts(&only);
+    assert!(there.keys().eq(here.keys()));
+    for (id, verdict) in there {
+        // The suite's notary would have to be told to the server, with a port that is free.
+        let expected = if id.ends_with("no-notary-is-asked") { "skip" } else { &here[&id] };
+        assert_eq!(verdict, expected, "{id}");
+    }
+}
+
+#[test]
+fn an_outsider_has_a_name_of_its_own() {
+    for (host, said) in [("localhost", "nobody can tell them apart"), ("127.0.0.1", "is not a host name")] {
+        let output = output(&["run", "--profile", "closed-federation", "--outsider-host", host]);
+        assert_eq!(code(&output), 2, "{host}");
+        assert!(text(&output.stderr).contains(said), "{}", text(&output.stderr));
+    }
 }
 
 #[test]
