@@ -102,6 +102,15 @@ pub(crate) enum Finding {
     Suite(String),
 }
 
+/// What a value is, in words that a report may have: as JSON, and `nothing` for what is not there.
+pub(crate) fn said<T: Serialize + ?Sized>(value: &T) -> String {
+    match serde_json::to_string(value) {
+        Ok(text) if text == "null" => "nothing".to_owned(),
+        Ok(text) => text,
+        Err(_) => "something that JSON does not have".to_owned(),
+    }
+}
+
 /// A finding against the target.
 pub(crate) fn fault(what: impl Into<String>) -> Finding {
     Finding::Fault(what.into())

@@ -301,11 +301,11 @@ mod built {
         let mut ended = 0_usize;
         while let Some(joined) = running.join_next().await {
             ended = ended.saturating_add(1);
-            let Ok((index, mutant, tried)) = joined else {
+            let Ok((index, faulty, tried)) = joined else {
                 matrix.notes.push("a run broke off".to_owned());
                 continue;
             };
-            let id = mutant.map_or("(a sound server)", |mutant| mutant.id);
+            let id = faulty.map_or("(a sound server)", |mutant| mutant.id);
             let tried = match tried {
                 Ok(tried) => tried,
                 Err(error) => {
@@ -318,7 +318,9 @@ mod built {
             if tried.unended > 0 {
                 matrix.notes.push(format!("{id}: {} cases did not end in time", tried.unended));
             }
-            match mutant {
+            let in_rust = tried.reasons.iter().filter(|(_, reason)| mutant::is_in_rust(reason));
+            matrix.notes.extend(in_rust.map(|(case, _)| format!("{case} gives a reason of {id} in Rust")));
+            match faulty {
                 Some(mutant) => {
                     let place = order.partition_point(|other| *other < index);
                     order.insert(place, index);

@@ -19,6 +19,7 @@ mod run;
 mod seen;
 mod store;
 mod unpacking;
+mod wording;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub(crate) use list::{all, of_profiles};
 pub(crate) use matrix::{Matrix, Recorded};
 pub(crate) use profiles::{OfProfile, gaps, own_cases};
 pub(crate) use run::{Plan, Until, run};
+pub(crate) use wording::is_in_rust;
 
 /// A faulty server.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ use mimi_linearized::event::{Lpdu, hash};
 use mimi_linearized::json::{Object, canonical};
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::case::{Case, Finding, check, driven_case, fault, said};
 use crate::cases::steps::followed::followed_room_with_carol;
 use crate::cases::steps::{
     altered, hub_room, is_signed_by_target, open_room, paths, reference_id, remade, resigned, set_content,
@@ -181,7 +181,7 @@ async fn fields(ctx: &Context) -> Result<(), Finding> {
     for value in ["exa_mple.org", "", "example.org:port"] {
         let lpdu =
             remade(&room.peer, &sound()?, |lpdu| drop(lpdu.insert("hub_server".to_owned(), json!(value))));
-        bad.push((format!("an event with hub_server {value:?}"), lpdu));
+        bad.push((format!("an event with hub_server {value}", value = said(&value)), lpdu));
     }
     let hash = base64::encode(&[1; 32]);
     for hashes in [
@@ -344,7 +344,7 @@ async fn largest(ctx: &Context) -> Result<(), Finding> {
     let fits = room.accepts(&room.message(&body(rest))).await?;
     check!(size(&fits) == LARGEST, "the hub makes {} bytes of the LPDU instead of {LARGEST}", size(&fits));
     let kept = fits.get("content").map(|content| text(content, "body").len());
-    check!(kept == Some(rest), "a body of {rest} characters arrives as {kept:?}");
+    check!(kept == Some(rest), "a body of {rest} characters arrives as {kept}", kept = said(&kept));
     let long = room.peer.lpdu(&room.message(&body(rest.saturating_add(1))))?;
     room.refuses_all(&[("an event of 65,537 bytes once sealed".to_owned(), long)]).await?;
     let empty = room.peer.lpdu(&room.message(""))?;
@@ -385,10 +385,19 @@ async fn event_ids(ctx: &Context) -> Result<(), Finding> {
         let before = index.checked_sub(1).and_then(|before| ids.get(before));
         let expected: Vec<String> = before.cloned().into_iter().collect();
         let prev = texts(event, "prev_events");
-        check!(prev == expected, "the event {id} follows {prev:?}, the one before it is {expected:?}");
+        check!(
+            prev == expected,
+            "the event {id} follows {prev}, the one before it is {expected}",
+            prev = said(&prev),
+            expected = said(&expected)
+        );
         let cited = texts(event, "auth_events");
         let stray = cited.iter().find(|cited| !ids.iter().take(index).any(|id| id == *cited));
-        check!(stray.is_none(), "the event {id} cites {stray:?}, which is no event before it");
+        check!(
+            stray.is_none(),
+            "the event {id} cites {stray}, which is no event before it",
+            stray = said(&stray)
+        );
         let reply = get(id).await?;
         let served = without_unsigned(reply.expect_ok("an event by its id")?);
         check!(served == *event, "asked for {id} the target gives {served}");
@@ -426,7 +435,11 @@ async fn own_events(ctx: &Context) -> Result<(), Finding> {
         let object = event.as_object().cloned().unwrap_or_default();
         let signed = event.get("signatures").and_then(Value::as_object).cloned().unwrap_or_default();
         let keys = signed.get(target).and_then(Value::as_object).map_or(0, Object::len);
-        check!(signed.len() == 1 && keys > 0, "the hub's own event {id} is signed by {:?}", signed.keys());
+        check!(
+            signed.len() == 1 && keys > 0,
+            "the hub's own event {id} is signed by {}",
+            said(&signed.keys().collect::<Vec<_>>())
+        );
         is_signed_by_target(ctx, &event).await?;
         match (event.get("hub_server"), event.pointer("/hashes/lpdu/sha256")) {
             (None, None) => {
@@ -439,7 +452,11 @@ async fn own_events(ctx: &Context) -> Result<(), Finding> {
                 named = true;
             }
             (hub, hash) => {
-                return Err(fault(format!("{id} has the hub_server {hub:?} and the LPDU hash {hash:?}")));
+                return Err(fault(format!(
+                    "{id} has the hub_server {hub} and the LPDU hash {hash}",
+                    hub = said(&hub),
+                    hash = said(&hash)
+                )));
             }
         }
         let claimed = event.pointer("/hashes/sha256").and_then(Value::as_str).unwrap_or_default();
@@ -468,15 +485,23 @@ async fn is_sound_lpdu(ctx: &Context, lpdu: &Value, hub: &str) -> Result<(), Fin
         check!(lpdu.get(field).is_none(), "the target's LPDU has {field}: {lpdu}");
     }
     let hashes = lpdu.get("hashes").and_then(Value::as_object).cloned().unwrap_or_default();
-    check!(hashes.keys().eq(["lpdu"]), "the hashes of the target's LPDU are {:?}", hashes.keys());
+    check!(
+        hashes.keys().eq(["lpdu"]),
+        "the hashes of the target's LPDU are {}",
+        said(&hashes.keys().collect::<Vec<_>>())
+    );
     check!(
         text(lpdu, "hub_server") == hub,
-        "the target's LPDU for {hub} is for {:?}",
-        text(lpdu, "hub_server")
+        "the target's LPDU for {hub} is for {}",
+        said(&text(lpdu, "hub_server"))
     );
     let object = lpdu.as_object().cloned().unwrap_or_default();
     let expected = base64::encode(&hash::lpdu_content_hash(&object));
-    check!(lpdu_hash(lpdu) == expected, "the LPDU's hash is to be {expected}, it is {:?}", lpdu_hash(lpdu));
+    check!(
+        lpdu_hash(lpdu) == expected,
+        "the LPDU's hash is to be {expected}, it is {}",
+        said(&lpdu_hash(lpdu))
+    );
     let ring = ctx.environment.target_ring().await?;
     let version = ctx.environment.versions.default_version();
     let read =
@@ -505,6 +530,10 @@ async fn participant_sends_lpdu(ctx: &Context) -> Result<(), Finding> {
     }
     let of_room = |pdu: &&Value| text(pdu, "room_id") == room.as_str();
     let to_other = other.pdus().iter().find(of_room).cloned();
-    check!(to_other.is_none(), "the target sent another participant an event: {to_other:?}");
+    check!(
+        to_other.is_none(),
+        "the target sent another participant an event: {to_other}",
+        to_other = said(&to_other)
+    );
     Ok(())
 }

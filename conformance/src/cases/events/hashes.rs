@@ -3,7 +3,7 @@
 use mimi_linearized::json::Object;
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::case::{Case, Finding, check, driven_case, fault, said};
 use crate::cases::steps::followed::follow;
 use crate::cases::steps::{
     HubRoom, KEPT, altered, open_room, reference_id, remade, set_content, signed_bytes, sure, texts,
@@ -63,10 +63,14 @@ async fn is_stripped(
     room.peer.send(std::slice::from_ref(lpdu), &[]).await?.expect_accepted()?;
     let pdu = room.peer.until_echo(lpdu).await?;
     let left = pdu.get("content");
-    check!(left == Some(content), "{what} is to be redacted to content {content}, it has {left:?}");
+    check!(
+        left == Some(content),
+        "{what} is to be redacted to content {content}, it has {left}",
+        left = said(&left)
+    );
     let fields = pdu.as_object().cloned().unwrap_or_default();
     let extra = fields.keys().find(|field| !KEPT.contains(&field.as_str()));
-    check!(extra.is_none(), "{what} still has {extra:?} after redaction");
+    check!(extra.is_none(), "{what} still has {extra} after redaction", extra = said(&extra));
     Ok(pdu)
 }
 
@@ -86,7 +90,7 @@ async fn top_level(ctx: &Context) -> Result<(), Finding> {
         check!(pdu.get(field).is_some(), "redaction took away {field}");
     }
     for field in ["state_key", "origin_server_ts"] {
-        check!(pdu.get(field) == lpdu.get(field), "redaction changed {field} to {:?}", pdu.get(field));
+        check!(pdu.get(field) == lpdu.get(field), "redaction changed {field} to {}", said(&pdu.get(field)));
     }
     // What is kept is signed: a change of it shows.
     let mut bad = Vec::new();
@@ -198,7 +202,11 @@ async fn create(ctx: &Context) -> Result<(), Finding> {
     let create = create.ok_or_else(|| fault("a room that was joined has no create event"))?;
     for (field, value) in more.as_object().into_iter().flatten() {
         let got = create.get("content").and_then(|content| content.get(field));
-        check!(got == Some(value), "{field} of the create event is {got:?} instead of {value}");
+        check!(
+            got == Some(value),
+            "{field} of the create event is {got} instead of {value}",
+            got = said(&got)
+        );
     }
     // The target signs what is kept of its own create event.
     let own = ctx.create_room(json!({"encrypted": true, "join_rule": "public"})).await?;
@@ -235,7 +243,11 @@ async fn one_id(ctx: &Context) -> Result<(), Finding> {
     sure(reference_id(&whole) == reference_id(&redacted), "it computes two ids for one event")?;
     let next = room.accepts(&room.message("next")).await?;
     let prev = texts(&next, "prev_events");
-    check!(prev == [reference_id(&redacted)], "after a redacted event prev_events is {prev:?}");
+    check!(
+        prev == [reference_id(&redacted)],
+        "after a redacted event prev_events is {prev}",
+        prev = said(&prev)
+    );
     // The server of an invited user adds its signature when the event has its id already.
     let other = ctx.peer().await?;
     let given = ctx.as_alice(&room.id, &other.user("erin")?, "invite").await?;
@@ -249,7 +261,8 @@ async fn one_id(ctx: &Context) -> Result<(), Finding> {
     let prev = texts(&next, "prev_events");
     check!(
         prev == [reference_id(&invite)],
-        "after an invite that two servers signed prev_events is {prev:?}"
+        "after an invite that two servers signed prev_events is {prev}",
+        prev = said(&prev)
     );
     Ok(())
 }

@@ -7,7 +7,7 @@ use mimi_linearized::id::EventId;
 use mimi_linearized::json::Object;
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::case::{Case, Finding, check, driven_case, fault, said};
 use crate::cases::steps::{altered, hub_room, paths, remade, swap_case, text};
 use crate::context::Context;
 use crate::peer::Peer;
@@ -136,7 +136,7 @@ fn fault_of_name(name: &str) -> Option<&'static str> {
 async fn own_name(ctx: &Context) -> Result<(), Finding> {
     let name = ctx.environment.target_keys().await?.server_name().to_string();
     if let Some(what) = fault_of_name(&name) {
-        return Err(fault(format!("the target's name {name:?} is no server name: {what}")));
+        return Err(fault(format!("the target's name {name} is no server name: {what}", name = said(&name))));
     }
     check!(
         ctx.environment.target.name == *name,
@@ -150,20 +150,24 @@ async fn own_name(ctx: &Context) -> Result<(), Finding> {
     let create = events.first().cloned().unwrap_or_default();
     for field in ["room_id", "sender"] {
         let domain = text(&create, field).split_once(':').map_or("", |(_, domain)| domain);
-        check!(domain == name, "`{field}` of a new room is {:?}, the server is {name}", text(&create, field));
+        check!(
+            domain == name,
+            "`{field}` of a new room is {}, the server is {name}",
+            said(&text(&create, field))
+        );
     }
     let signed = create.get("signatures").and_then(Value::as_object).cloned().unwrap_or_default();
     check!(
         signed.contains_key(&name),
-        "the create event is signed by {:?}, the server is {name}",
-        signed.keys()
+        "the create event is signed by {}, the server is {name}",
+        said(&signed.keys().collect::<Vec<_>>())
     );
     ctx.send_as_alice(&id, "m.room.message", None, json!({"body": "to be sent out"})).await?;
     let request = peer.until_request("the target sends its events out", |request| request.is("send")).await?;
     check!(
         request.origin.as_ref().is_ok_and(|origin| *origin == *name),
-        "a request of the target has the origin {:?}, the server is {name}",
-        request.origin
+        "a request of the target has the origin {}, the server is {name}",
+        said(&request.origin)
     );
     Ok(())
 }
@@ -210,7 +214,7 @@ async fn ip_literals(ctx: &Context) -> Result<(), Finding> {
         let control = ctx.control()?;
         let (user, via) = (alice.as_str(), [via.as_str()]);
         let reply = control.try_membership(&ctx.recorder, &id, user, user, "join", &via).await?;
-        check!(!reply.status.is_success(), "a room was joined through {via:?}");
+        check!(!reply.status.is_success(), "a room was joined through {via}", via = said(&via));
     }
     listener.set_nonblocking(true).map_err(unusable)?;
     match listener.accept() {
@@ -273,14 +277,19 @@ async fn invite(
 async fn refuses_invite(ctx: &Context, peer: &Peer, field: &str, value: &str) -> Result<(), Finding> {
     let reply = invite(ctx, peer, |event| drop(event.insert(field.to_owned(), json!(value))), "I.1").await?;
     let status = reply.status;
-    check!(status.is_client_error(), "an invite with {field} {value:?} is answered {}", status.as_u16());
+    check!(
+        status.is_client_error(),
+        "an invite with {field} {value} is answered {}",
+        status.as_u16(),
+        value = said(&value)
+    );
     Ok(())
 }
 
 /// The target takes an invite whose event has this in a field.
 async fn takes_invite(ctx: &Context, peer: &Peer, field: &str, value: &str) -> Result<(), Finding> {
     let reply = invite(ctx, peer, |event| drop(event.insert(field.to_owned(), json!(value))), "I.1").await?;
-    reply.expect_ok(&format!("an invite with {field} {value:?}")).map(drop)
+    reply.expect_ok(&format!("an invite with {field} {value}", value = said(&value))).map(drop)
 }
 
 /// An identifier of exactly `length` characters.
@@ -340,7 +349,11 @@ async fn supported_version(ctx: &Context) -> Result<(), Finding> {
     let room = ctx.create_room(json!({"room_version": "I.1"})).await?;
     let create = ctx.events(&room).await?.into_iter().next().unwrap_or_default();
     let version = create.pointer("/content/room_version").and_then(Value::as_str);
-    check!(version == Some("I.1"), "a room asked for as I.1 says that its version is {version:?}");
+    check!(
+        version == Some("I.1"),
+        "a room asked for as I.1 says that its version is {version}",
+        version = said(&version)
+    );
     let followed = crate::cases::steps::followed::followed_room(ctx).await?;
     let asked = followed
         .hub
@@ -349,7 +362,8 @@ async fn supported_version(ctx: &Context) -> Result<(), Finding> {
     let versions = asked.query("ver");
     check!(
         versions.iter().any(|version| version == "I.1"),
-        "the target asks for a template with ver {versions:?}"
+        "the target asks for a template with ver {versions}",
+        versions = said(&versions)
     );
     let peer = ctx.peer().await?;
     invite(ctx, &peer, |_| {}, "I.1").await?.expect_ok("an invite to a room of version I.1").map(drop)
@@ -359,7 +373,11 @@ async fn default_version(ctx: &Context) -> Result<(), Finding> {
     let room = ctx.public_room().await?;
     let create = ctx.events(&room).await?.into_iter().next().unwrap_or_default();
     let version = create.pointer("/content/room_version").and_then(Value::as_str);
-    check!(version == Some("I.1"), "a room made without a version has version {version:?}");
+    check!(
+        version == Some("I.1"),
+        "a room made without a version has version {version}",
+        version = said(&version)
+    );
     Ok(())
 }
 
@@ -372,8 +390,9 @@ async fn unknown_versions(ctx: &Context) -> Result<(), Finding> {
         let status = reply.status;
         check!(
             status.is_client_error(),
-            "an invite to a room of version {version:?} is answered {}",
-            status.as_u16()
+            "an invite to a room of version {version} is answered {}",
+            status.as_u16(),
+            version = said(&version)
         );
         // A driver may take an empty version for none.
         if version.is_empty() {
@@ -381,7 +400,11 @@ async fn unknown_versions(ctx: &Context) -> Result<(), Finding> {
         }
         let body = json!({"creator": "alice", "room_version": version});
         let reply = ctx.control()?.call(&ctx.recorder, Method::POST, "/rooms", Some(&body)).await?;
-        check!(!reply.status.is_success(), "a room of version {version:?} was created");
+        check!(
+            !reply.status.is_success(),
+            "a room of version {version} was created",
+            version = said(&version)
+        );
     }
     Ok(())
 }
@@ -414,7 +437,7 @@ async fn user_ids(ctx: &Context) -> Result<(), Finding> {
         refuses_invite(ctx, &peer, "state_key", &format!("@{localpart}:{target}")).await?;
         let body = json!({"creator": localpart});
         let reply = ctx.control()?.call(&ctx.recorder, Method::POST, "/rooms", Some(&body)).await?;
-        check!(!reply.status.is_success(), "a room was created by {localpart:?}");
+        check!(!reply.status.is_success(), "a room was created by {localpart}", localpart = said(&localpart));
     }
     Ok(())
 }
@@ -434,8 +457,12 @@ async fn device_ids(ctx: &Context) -> Result<(), Finding> {
     for id in ["AB-C", "AB.C", "AB C", "AB/C", "ÄB", "AB:C"] {
         let body = json!({"device": object(id)?, "key_packages": []});
         let reply = control.call(&ctx.recorder, Method::POST, "/devices", Some(&body)).await?;
-        check!(!reply.status.is_success(), "a device with the id {id:?} was published");
-        served(id).await?.expect_error(&format!("a device with the id {id:?}"), 404, "M_NOT_FOUND")?;
+        check!(!reply.status.is_success(), "a device with the id {id} was published", id = said(&id));
+        served(id).await?.expect_error(
+            &format!("a device with the id {id}", id = said(&id)),
+            404,
+            "M_NOT_FOUND",
+        )?;
     }
     Ok(())
 }

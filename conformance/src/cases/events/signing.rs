@@ -7,7 +7,7 @@ use mimi_linearized::json::{Object, canonical};
 use mimi_linearized::signing::SigningKey;
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, case, check, driven_case, fault};
+use crate::case::{Case, Finding, case, check, driven_case, fault, said};
 use crate::cases::steps::followed::followed_room;
 use crate::cases::steps::key_responses::further_key;
 use crate::cases::steps::{
@@ -141,13 +141,18 @@ async fn published_key(ctx: &Context) -> Result<(), Finding> {
         let version = id.strip_prefix("ed25519:").unwrap_or_default();
         let fits =
             !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        check!(fits, "the target's key has the id {id:?}");
+        check!(fits, "the target's key has the id {id}", id = said(&id));
         let key = text(entry, "key");
-        check!(is_unpadded(key, 32), "the key {id} is no unpadded base64 of 32 bytes: {key:?}");
+        check!(
+            is_unpadded(key, 32),
+            "the key {id} is no unpadded base64 of 32 bytes: {key}",
+            key = said(&key)
+        );
         let signature = signatures.get(id).and_then(Value::as_str).unwrap_or_default();
         check!(
             is_unpadded(signature, 64),
-            "the signature by {id} is no unpadded base64 of 64 bytes: {signature:?}"
+            "the signature by {id} is no unpadded base64 of 64 bytes: {signature}",
+            signature = said(&signature)
         );
         let verify = mimi_linearized::signing::VerifyKey::from_base64(key)
             .map_err(|error| fault(format!("the key {id}: {error}")))?;
@@ -192,7 +197,7 @@ async fn other_algorithms(ctx: &Context) -> Result<(), Finding> {
     let mut bad = Vec::new();
     for id in ids {
         let lpdu = signed_as(&room, &format!("by {id}"), |bytes| json!({id: key.sign(bytes).to_base64()}))?;
-        bad.push((format!("an LPDU signed by the key {id:?} alone"), lpdu));
+        bad.push((format!("an LPDU signed by the key {id} alone", id = said(&id)), lpdu));
     }
     room.drops_all(&bad).await
 }
@@ -338,7 +343,11 @@ async fn signed_redacted(ctx: &Context) -> Result<(), Finding> {
         let redacted = signed_bytes(event.as_object().unwrap_or(&Object::new()));
         for (key, signature) in entry {
             let signature = signature.as_str().unwrap_or_default().to_owned();
-            check!(is_unpadded(&signature, 64), "the hub's signature on {id} is {signature:?}");
+            check!(
+                is_unpadded(&signature, 64),
+                "the hub's signature on {id} is {signature}",
+                signature = said(&signature)
+            );
             let known = KeyId::parse(&key).ok().and_then(|key| ring.verify_keys().get(&key).copied());
             let known = known
                 .ok_or_else(|| fault(format!("the hub signs {id} with {key}, which it does not publish")))?;
@@ -404,7 +413,11 @@ async fn unpadded(ctx: &Context) -> Result<(), Finding> {
     for event in ctx.events(&room.id).await? {
         let id = reference_id(&event);
         let hash = event.pointer("/hashes/sha256");
-        check!(is_hash(hash), "the content hash of {id} is no unpadded base64 of 32 bytes: {hash:?}");
+        check!(
+            is_hash(hash),
+            "the content hash of {id} is no unpadded base64 of 32 bytes: {hash}",
+            hash = said(&hash)
+        );
         let signed = event.get("signatures").and_then(|all| all.get(&name)).and_then(Value::as_object);
         for signature in signed.into_iter().flat_map(Object::values) {
             let fits = signature.as_str().is_some_and(|signature| is_unpadded(signature, 64));
@@ -414,14 +427,18 @@ async fn unpadded(ctx: &Context) -> Result<(), Finding> {
             let hash = cited.strip_prefix('$').unwrap_or_default();
             let url_safe =
                 hash.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-            check!(url_safe && hash.len() == 43, "{id} names an event {cited:?}");
+            check!(url_safe && hash.len() == 43, "{id} names an event {cited}", cited = said(&cited));
         }
     }
     // An LPDU has a hash of the target's making too.
     let followed = followed_room(ctx).await?;
     let join = followed.hub.until_request("the target joins", |request| request.is("send_join")).await?;
     let hash = join.body.pointer("/hashes/lpdu/sha256");
-    check!(is_hash(hash), "the hash of the target's LPDU is no unpadded base64 of 32 bytes: {hash:?}");
+    check!(
+        is_hash(hash),
+        "the hash of the target's LPDU is no unpadded base64 of 32 bytes: {hash}",
+        hash = said(&hash)
+    );
     let signed =
         join.body.get("signatures").and_then(|all| all.get(&name)).and_then(Value::as_object).cloned();
     for signature in signed.unwrap_or_default().values() {

@@ -8,7 +8,7 @@ use mimi_linearized::json::Object;
 use mimi_transport::clock;
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::case::{Case, Finding, check, driven_case, fault, said};
 use crate::cases::steps::followed::{follow, followed_room_with_carol, id_of};
 use crate::cases::steps::stripped::{expect_stripped, telling_settings};
 use crate::cases::steps::{altered, hub_room, open_room, paths, reference_id, set_content, text};
@@ -143,13 +143,21 @@ async fn order_of_the_list(ctx: &Context) -> Result<(), Finding> {
     room.accepts(&topic("first, and later", 0)).await?;
     room.accepts(&topic("second, and earlier", 3_600_000)).await?;
     let now = room.state_text("m.room.topic", "", "topic").await?;
-    check!(now == "second, and earlier", "of two topics the one with the later timestamp counts: {now:?}");
+    check!(
+        now == "second, and earlier",
+        "of two topics the one with the later timestamp counts: {now}",
+        now = said(&now)
+    );
     room.accepts(&topic("third, and much earlier", 86_400_000)).await?;
     let stateless =
         room.peer.draft(&room.id, &room.bob, "m.room.topic", json!({"topic": "without a state key"}));
     let stateless = room.accepts(&stateless).await?;
     let now = room.state_text("m.room.topic", "", "topic").await?;
-    check!(now == "third, and much earlier", "the topic is {now:?} after an event that is no state");
+    check!(
+        now == "third, and much earlier",
+        "the topic is {now} after an event that is no state",
+        now = said(&now)
+    );
     let state = ctx.state(&room.id).await?;
     check!(!state.contains(&stateless), "an event without a state key is in the state");
     let topics = state.iter().filter(|event| text(event, "type") == "m.room.topic").count();
@@ -174,7 +182,12 @@ async fn state_at_an_event(ctx: &Context) -> Result<(), Finding> {
         let topics: Vec<&Value> =
             state.iter().filter(|event| text(event, "type") == "m.room.topic").collect();
         let expected: Vec<&Value> = expected.into_iter().collect();
-        check!(topics == expected, "before {event} the topics are {topics:?} instead of {expected:?}");
+        check!(
+            topics == expected,
+            "before {event} the topics are {topics} instead of {expected}",
+            topics = said(&topics),
+            expected = said(&expected)
+        );
         check!(!state.contains(&between), "an event without a state key is in the state at {event}");
     }
     Ok(())
@@ -223,7 +236,11 @@ async fn stripped_events(ctx: &Context) -> Result<(), Finding> {
             let mut events = state.as_array().into_iter().flatten();
             let shown = events.find(|event| text(event, "type") == kind);
             let shown = shown.and_then(|event| event.get("content")).map(|content| text(content, field));
-            check!(shown == Some(value), "stripped state of {of} shows {shown:?} as {field} of {kind}");
+            check!(
+                shown == Some(value),
+                "stripped state of {of} shows {shown} as {field} of {kind}",
+                shown = said(&shown)
+            );
         }
     }
     Ok(())
@@ -253,7 +270,7 @@ async fn stripped_is_no_proof(ctx: &Context) -> Result<(), Finding> {
     ctx.until_inbox(&dora, "the invite is in the inbox", invited).await?;
     let followed = follow(ctx, hub, room).await?;
     let name = followed.name().await?;
-    check!(name == "Real", "the room is called {name:?} after the join");
+    check!(name == "Real", "the room is called {name} after the join", name = said(&name));
     let state = ctx.state(&followed.room.id).await?;
     for kind in ["m.room.topic", "m.room.power_levels", "org.example.more"] {
         let there = state.iter().any(|event| text(event, "type") == kind);
@@ -272,18 +289,31 @@ async fn create(ctx: &Context) -> Result<(), Finding> {
     for field in ["auth_events", "prev_events"] {
         check!(
             create.get(field) == Some(&json!([])),
-            "{field} of the create event is {:?}",
-            create.get(field)
+            "{field} of the create event is {}",
+            said(&create.get(field))
         );
     }
     let state_key = create.get("state_key");
-    check!(state_key == Some(&json!("")), "the state key of the create event is {state_key:?}");
+    check!(
+        state_key == Some(&json!("")),
+        "the state key of the create event is {state_key}",
+        state_key = said(&state_key)
+    );
     let domain = |id: &str| id.split_once(':').map(|(_, domain)| domain.to_owned());
     let (of_sender, of_room) = (domain(text(&create, "sender")), domain(room.as_str()));
     let same = of_sender.is_some() && of_sender == of_room;
-    check!(same, "a user of {of_sender:?} creates a room of {of_room:?}");
+    check!(
+        same,
+        "a user of {of_sender} creates a room of {of_room}",
+        of_sender = said(&of_sender),
+        of_room = said(&of_room)
+    );
     let version = create.pointer("/content/room_version");
-    check!(version.is_some_and(Value::is_string), "room_version of the create event is {version:?}");
+    check!(
+        version.is_some_and(Value::is_string),
+        "room_version of the create event is {version}",
+        version = said(&version)
+    );
     let others = events.iter().skip(1).filter(|event| text(event, "type") == "m.room.create").count();
     check!(others == 0, "the room has {others} more create events");
     let second = events.get(1).cloned().unwrap_or_default();
@@ -300,7 +330,7 @@ async fn create(ctx: &Context) -> Result<(), Finding> {
             "the target's join rules have a state key: {rules}"
         );
         let rule = rules.pointer("/content/join_rule");
-        check!(rule.is_some_and(Value::is_string), "join_rule is {rule:?}");
+        check!(rule.is_some_and(Value::is_string), "join_rule is {rule}", rule = said(&rule));
     }
     Ok(())
 }
@@ -399,11 +429,19 @@ async fn join_rules_state_key(ctx: &Context) -> Result<(), Finding> {
         ctx.send_as_alice(&id, "m.room.join_rules", key, json!({"join_rule": "public"})).await?;
         let path = paths::make_in_i1("join", &id, bob.as_str());
         let reply = peer.request(Method::GET, &path, None).await?;
-        reply.expect_error(&format!("make_join, with join rules under {key:?},"), 403, "M_FORBIDDEN")?;
+        reply.expect_error(
+            &format!("make_join, with join rules under {key},", key = said(&key)),
+            403,
+            "M_FORBIDDEN",
+        )?;
         let lpdu = peer.lpdu(&peer.member(&id, &bob, &bob, "join"))?;
         let path = paths::send_change("join", &peer.txn_id());
         let reply = peer.request(Method::POST, &path, Some(&lpdu)).await?;
-        reply.expect_error(&format!("send_join, with join rules under {key:?},"), 403, "M_FORBIDDEN")?;
+        reply.expect_error(
+            &format!("send_join, with join rules under {key},", key = said(&key)),
+            403,
+            "M_FORBIDDEN",
+        )?;
     }
     Ok(())
 }
@@ -418,7 +456,12 @@ async fn reason(ctx: &Context) -> Result<(), Finding> {
         draft.content.insert("reason".to_owned(), json!(reason));
         let pdu = room.accepts(&draft).await?;
         let got = pdu.pointer("/content/reason").and_then(Value::as_str);
-        check!(got == Some(reason), "the reason {reason:?} for {membership} arrives as {got:?}");
+        check!(
+            got == Some(reason),
+            "the reason {reason} for {membership} arrives as {got}",
+            reason = said(&reason),
+            got = said(&got)
+        );
         Ok(())
     };
     said(bob, bob, "join", "I am back").await?;
@@ -438,7 +481,8 @@ async fn power_levels_state_key(ctx: &Context) -> Result<(), Finding> {
         // Whether such an event may be sent at all is not judged.
         let control = ctx.control()?;
         control.try_send(&ctx.recorder, &room.id, "alice", "m.room.power_levels", key, &content).await?;
-        let what = format!("state at level 0, with power levels under the state key {key:?},");
+        let what =
+            format!("state at level 0, with power levels under the state key {key},", key = said(&key));
         room.rejects(&room.state("m.room.topic", "", json!({"topic": "x"})), &what).await?;
     }
     Ok(())
@@ -470,7 +514,11 @@ async fn creator_level(ctx: &Context) -> Result<(), Finding> {
     let renamed = followed.hub.host_says(&followed.room, followed.rename("by the creator")).await?;
     followed.lists(&renamed, "a state event of the creator").await?;
     let name = followed.name().await?;
-    check!(name == "by the creator", "the creator called the room `by the creator`, it is called {name:?}");
+    check!(
+        name == "by the creator",
+        "the creator called the room `by the creator`, it is called {name}",
+        name = said(&name)
+    );
     let (hub, room) = (&followed.hub, &followed.room);
     let said = other.draft(&room.id, &carol, "m.room.message", json!({"body": "level 0 is enough"}));
     let said = hub.take(room, &other.lpdu_for(&hub.name, &said)?)?;

@@ -66,7 +66,11 @@ async fn tls13(ctx: &Context) -> Result<(), Finding> {
     expect_answer(only, "TLS 1.3 alone")?;
     let both = ask(ctx, TlsVersions::Tls12AndTls13, HttpVersions::Http2AndHttp11).await?;
     let spoken = expect_answer(both, "TLS 1.2 and TLS 1.3")?.tls_version;
-    check!(spoken == Some(ProtocolVersion::TLSv1_3), "of TLS 1.2 and 1.3 the target chooses {spoken:?}");
+    check!(
+        spoken == Some(ProtocolVersion::TLSv1_3),
+        "of TLS 1.2 and 1.3 the target chooses {spoken}",
+        spoken = spoken.and_then(|version| version.as_str()).unwrap_or("neither")
+    );
     Ok(())
 }
 

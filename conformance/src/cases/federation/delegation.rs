@@ -8,7 +8,7 @@ use mimi_linearized::id::ServerName;
 use mimi_transport::resolve::WELL_KNOWN_PATH;
 use serde_json::Value;
 
-use crate::case::{Case, Finding, case, check, fault};
+use crate::case::{Case, Finding, case, check, fault, said};
 use crate::context::Context;
 use crate::wire::{Ask, Reply};
 
@@ -47,7 +47,11 @@ async fn answer(ctx: &Context) -> Result<(), Finding> {
     let server = object.get("m.server");
     let name = server.and_then(Value::as_str).map(ServerName::parse);
     let fits = matches!(name, Some(Ok(name)) if name.is_contactable());
-    check!(fits, "`m.server` is {server:?} and no name of a server that can be contacted");
+    check!(
+        fits,
+        "`m.server` is {server} and no name of a server that can be contacted",
+        server = said(&server)
+    );
     Ok(())
 }
 

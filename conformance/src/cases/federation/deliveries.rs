@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mimi_transport::api::UNSTABLE_PREFIX;
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::case::{Case, Finding, check, driven_case, fault, said};
 use crate::cases::steps::{HubRoom, hub_room};
 use crate::context::{Context, LONG_PATIENCE};
 use crate::peer::{Inbound, Response};
@@ -74,7 +74,7 @@ fn has_message(request: &Inbound, body: &str) -> bool {
 
 /// Waits until a message has arrived, in a transaction that was answered.
 async fn until_message(room: &HubRoom<'_>, body: &str) -> Result<(), Finding> {
-    let what = format!("send the message {body:?}");
+    let what = format!("send the message {body}", body = said(&body));
     room.peer.until_request(&what, |request| has_message(request, body)).await.map(drop)
 }
 
@@ -92,7 +92,12 @@ async fn one_at_a_time(ctx: &Context) -> Result<(), Finding> {
         alice_says(&room, &format!("later {n}")).await?;
     }
     let begun: BTreeSet<String> = gate.arrived().into_iter().map(|request| request.target).collect();
-    check!(begun.len() == 1, "before {} was answered, the target also began {begun:?}", first.target);
+    check!(
+        begun.len() == 1,
+        "before {} was answered, the target also began {begun}",
+        first.target,
+        begun = said(&begun)
+    );
     gate.open();
     until_message(&room, "later 9").await
 }

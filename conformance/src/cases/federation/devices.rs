@@ -6,7 +6,7 @@ use http::Method;
 use mimi_linearized::id::UserId;
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::case::{Case, Finding, check, driven_case, fault, said};
 use crate::cases::steps::device_objects::{device_object, device_object_without};
 use crate::cases::steps::text;
 use crate::context::Context;
@@ -342,7 +342,7 @@ async fn asks_the_owner(ctx: &Context) -> Result<(), Finding> {
     );
     let asked = peer.requests().into_iter().find(|request| request.is("user"));
     let asked = asked.ok_or_else(|| fault("the owner's server was not asked for the device"))?;
-    check!(asked.origin.is_ok(), "the request for a device is not signed: {:?}", asked.origin);
+    check!(asked.origin.is_ok(), "the request for a device is not signed: {}", said(&asked.origin));
     Ok(())
 }
 
@@ -392,7 +392,7 @@ async fn to_device_sent(ctx: &Context) -> Result<(), Finding> {
     let alice = ctx.user("alice")?;
     ctx.control()?.to_device(&ctx.recorder, &alice, &body).await?;
     let edu = peer.until_edu("the message is sent", |edu| text(edu, "type") == "m.direct_to_device").await?;
-    check!(sender_of(&edu) == Some(alice.as_str()), "the EDU's sender is {:?}", sender_of(&edu));
+    check!(sender_of(&edu) == Some(alice.as_str()), "the EDU's sender is {}", said(&sender_of(&edu)));
     check!(edu.get("content") == Some(&body), "the EDU's content differs from what was to be sent");
     Ok(())
 }
@@ -453,10 +453,14 @@ async fn unknown_left_out(ctx: &Context) -> Result<(), Finding> {
     });
     let keys = claim(&peer, &wanted).await?;
     let users: Vec<&String> = keys.as_object().into_iter().flat_map(|keys| keys.keys()).collect();
-    check!(users == [user], "the answer has key packages of {users:?}");
+    check!(users == [user], "the answer has key packages of {users}", users = said(&users));
     let devices: Vec<&String> =
         keys.get(user).and_then(Value::as_object).into_iter().flat_map(|keys| keys.keys()).collect();
-    check!(devices == ["KNOWN"], "the answer has key packages of the devices {devices:?}");
+    check!(
+        devices == ["KNOWN"],
+        "the answer has key packages of the devices {devices}",
+        devices = said(&devices)
+    );
     let none = claim(&peer, &json!({user: {"KNOWN": KEY_PACKAGES}})).await?;
     let left = none.get(user).and_then(|devices| devices.get("KNOWN"));
     check!(left.is_none(), "a device without key packages is in the answer");
@@ -516,7 +520,7 @@ async fn claims_at_the_owner(ctx: &Context) -> Result<(), Finding> {
     let key = claimed
         .pointer("/one_time_keys")
         .and_then(|keys| keys.get(bob.as_str())?.get("BOB")?.get(KEY_PACKAGES));
-    check!(key == Some(&json!(package)), "the key package arrived as {key:?}");
+    check!(key == Some(&json!(package)), "the key package arrived as {key}", key = said(&key));
     let is_claim = |request: &Inbound| request.is("user") && request.method == Method::POST;
     let asked = peer.requests().into_iter().find(is_claim);
     let asked = asked.ok_or_else(|| fault("the owner's server was not asked"))?;

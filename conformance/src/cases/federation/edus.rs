@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case};
+use crate::case::{Case, Finding, check, driven_case, said};
 use crate::cases::steps::guest::guest_room;
 use crate::cases::steps::hub_room;
 use crate::context::Context;
@@ -51,7 +51,7 @@ async fn own_edus(ctx: &Context) -> Result<(), Finding> {
     let is = |edu: &Value| edu.pointer("/content/message/for") == Some(&json!("dave"));
     let edu = other.until_edu("send the message to the server of the user it is for", is).await?;
     let kind = edu.get("type");
-    check!(kind == Some(&json!("m.direct_to_device")), "the EDU has the type {kind:?}");
+    check!(kind == Some(&json!("m.direct_to_device")), "the EDU has the type {kind}", kind = said(&kind));
     check!(edu.get("content").is_some_and(Value::is_object), "the EDU has no object `content`");
     // What is sent to the hub later would come after the EDU.
     room.carol_says("later").await?;

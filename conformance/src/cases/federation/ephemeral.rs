@@ -4,7 +4,7 @@ use http::Method;
 use mimi_linearized::id::UserId;
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case};
+use crate::case::{Case, Finding, check, driven_case, said};
 use crate::cases::steps::guest::foreign_room;
 use crate::cases::steps::{HubRoom, hub_room, text};
 use crate::context::Context;
@@ -156,7 +156,11 @@ async fn receipt_sent(ctx: &Context) -> Result<(), Finding> {
     let content = until_content(&room.peer, "tell who has read", "m.receipt", &alice, shows).await?;
     let receipt = receipt(&content).unwrap_or_default();
     let events = receipt.get("event_ids");
-    check!(events == Some(&json!([event])), "the receipt is for {events:?} instead of {event}");
+    check!(
+        events == Some(&json!([event])),
+        "the receipt is for {events} instead of {event}",
+        events = said(&events)
+    );
     let ts = receipt.pointer("/data/ts");
     check!(ts.is_some_and(Value::is_i64), "the receipt has no time `data.ts`: {receipt}");
     Ok(())
@@ -180,7 +184,11 @@ async fn presence_sent(ctx: &Context) -> Result<(), Finding> {
     let update = update(&content).unwrap_or_default();
     check!(text(&update, "status_msg") == "at lunch", "the status is not passed on: {update}");
     let ago = update.get("last_active_ago").and_then(Value::as_i64);
-    check!(ago.is_some_and(|ago| ago >= 1_000), "`last_active_ago` is {ago:?}, and was 1000 before");
+    check!(
+        ago.is_some_and(|ago| ago >= 1_000),
+        "`last_active_ago` is {ago}, and was 1000 before",
+        ago = said(&ago)
+    );
     Ok(())
 }
 
@@ -297,6 +305,6 @@ async fn of_others(ctx: &Context) -> Result<(), Finding> {
         })
         .collect();
     let only_marker = shown.iter().all(|item| item.get("event_ids") == Some(&json!(["$marker"])));
-    check!(only_marker, "what is not to be taken was passed on: {shown:?}");
+    check!(only_marker, "what is not to be taken was passed on: {shown}", shown = said(&shown));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case};
+use crate::case::{Case, Finding, check, driven_case, said};
 use crate::cases::steps::{HubRoom, hub_room, reference_id, text};
 use crate::context::Context;
 use crate::peer::{Peer, lpdu_hash};
@@ -196,7 +196,7 @@ async fn leaving_server(ctx: &Context) -> Result<(), Finding> {
     let room = hub_room(ctx).await?;
     let leave = room.accepts(&room.member(&room.bob, "leave")).await?;
     let is = leave.pointer("/content/membership").and_then(Value::as_str);
-    check!(is == Some("leave"), "the leave came back with membership {is:?}");
+    check!(is == Some("leave"), "the leave came back with membership {is}", is = said(&is));
     expect_nothing_meanwhile(&room, "a server whose only user left").await
 }
 

@@ -6,7 +6,7 @@ use http::Method;
 use mimi_linearized::version::RoomVersions;
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, case, check, driven_case, fault};
+use crate::case::{Case, Finding, case, check, driven_case, fault, said};
 use crate::cases::steps::guest::guest_room;
 use crate::cases::steps::ledger::{Ledger, ids_in};
 use crate::cases::steps::paths;
@@ -247,7 +247,7 @@ async fn unknown_event(ctx: &Context) -> Result<(), Finding> {
     let of_nobody = format!("${}", "A".repeat(43));
     for id in ["$none", &of_nobody, "none", "$no ne", "$not:an.id"] {
         let reply = get(&peer, &paths::event(id)).await?;
-        reply.expect_error(&format!("a question for the event {id:?}"), 404, "M_NOT_FOUND")?;
+        reply.expect_error(&format!("a question for the event {id}", id = said(&id)), 404, "M_NOT_FOUND")?;
     }
     Ok(())
 }
@@ -322,9 +322,19 @@ async fn state_before_the_event(ctx: &Context) -> Result<(), Finding> {
         let answer = reply.expect_ok(&format!("a question for the state at {event}"))?;
         let (state, chain) = (ids_in(answer, "pdus")?, ids_in(answer, "auth_chain")?);
         let expected = ledger.state_before(&event);
-        check!(state == expected, "the state before {event} is {expected:?}, served is {state:?}");
+        check!(
+            state == expected,
+            "the state before {event} is {expected}, served is {state}",
+            expected = said(&expected),
+            state = said(&state)
+        );
         let expected = ledger.auth_chain(&expected);
-        check!(chain == expected, "the state before {event} cites {expected:?}, served is {chain:?}");
+        check!(
+            chain == expected,
+            "the state before {event} cites {expected}, served is {chain}",
+            expected = said(&expected),
+            chain = said(&chain)
+        );
     }
     Ok(())
 }
@@ -388,7 +398,12 @@ async fn ids_of_the_state(ctx: &Context) -> Result<(), Finding> {
             let (expected, listed) = (ids_in(&state, field)?, texts(ids, ids_field));
             let served: BTreeSet<String> = listed.iter().cloned().collect();
             check!(served.len() == listed.len(), "`{ids_field}` has an id twice");
-            check!(served == expected, "`{ids_field}` is {served:?}, and `{field}` has {expected:?}");
+            check!(
+                served == expected,
+                "`{ids_field}` is {served}, and `{field}` has {expected}",
+                served = said(&served),
+                expected = said(&expected)
+            );
         }
     }
     Ok(())
@@ -415,7 +430,12 @@ async fn backfill(ctx: &Context) -> Result<(), Finding> {
             let expected = ids.get(end.saturating_sub(limit)..end).unwrap_or_default();
             // A server may have a maximum of its own; one below this would be no help to anybody.
             let whole = expected.ends_with(&served) && count >= expected.len().min(5);
-            check!(whole, "GET {target} is answered with {served:?} instead of {expected:?}");
+            check!(
+                whole,
+                "GET {target} is answered with {served} instead of {expected}",
+                served = said(&served),
+                expected = said(&expected)
+            );
         }
     }
     Ok(())
@@ -482,12 +502,20 @@ async fn hidden_history(ctx: &Context) -> Result<(), Finding> {
     }
     check!(reference_id(served) == id, "the redacted event has the id {}", reference_id(served));
     let content = served.get("content");
-    check!(content == Some(&json!({})), "the content of the redacted event is {content:?}");
+    check!(
+        content == Some(&json!({})),
+        "the content of the redacted event is {content}",
+        content = said(&content)
+    );
     check!(text(served, "sender") == text(&message, "sender"), "the redacted event lost its sender");
     let reply = get(&room.peer, &paths::backfill(room.id.as_str(), &id, 1)).await?;
     let page = reply.expect_ok("a question for events from before the join")?;
     let first = page.pointer("/pdus/0");
-    check!(first == Some(served), "among others the redacted event is served as {first:?}");
+    check!(
+        first == Some(served),
+        "among others the redacted event is served as {first}",
+        first = said(&first)
+    );
     Ok(())
 }
 

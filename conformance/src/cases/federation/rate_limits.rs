@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::case::{Case, Finding, case, check, driven_case, fault};
+use crate::case::{Case, Finding, case, check, driven_case, fault, said};
 use crate::cases::steps::{hub_room, paths};
 use crate::context::{Context, LONG_PATIENCE};
 use crate::peer::{Inbound, Peer, Response};
@@ -125,7 +125,7 @@ async fn time_to_wait(ctx: &Context) -> Result<(), Finding> {
     let replies = many_questions(ctx).await?;
     for reply in limited(&replies) {
         let wait = reply.body.get("retry_after_ms");
-        check!(wait.is_some_and(Value::is_u64), "`retry_after_ms` of a 429 is {wait:?}");
+        check!(wait.is_some_and(Value::is_u64), "`retry_after_ms` of a 429 is {wait}", wait = said(&wait));
     }
     expect_limited(&replies)
 }

@@ -7,7 +7,7 @@ use mimi_transport::error::ErrCode;
 use mimi_transport::keys::KEY_PATH;
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, case, check, driven_case, fault};
+use crate::case::{Case, Finding, case, check, driven_case, fault, said};
 use crate::cases::steps::endpoints::{self, Harmless};
 use crate::cases::steps::guest;
 use crate::cases::steps::paths;
@@ -169,7 +169,8 @@ async fn own_content_type(ctx: &Context) -> Result<(), Finding> {
         let (method, target) = (&request.method, &request.target);
         check!(
             says.is_some_and(|says| says.as_bytes().starts_with(b"application/json")),
-            "{method} {target} has the Content-Type {says:?}"
+            "{method} {target} has the Content-Type {says}",
+            says = said(&says.and_then(|says| says.to_str().ok()))
         );
     }
     Ok(())
@@ -210,10 +211,14 @@ async fn utf8(ctx: &Context) -> Result<(), Finding> {
     let text = "naïve · Ωμέγα · 日本語 · 🦀 · \u{7f}\u{80}\u{2028}\u{ffff}";
     let event = room.accepts(&room.message(text)).await?;
     let sent_back = event.pointer("/content/body").and_then(Value::as_str);
-    check!(sent_back == Some(text), "the hub sends the text back as {sent_back:?}");
+    check!(
+        sent_back == Some(text),
+        "the hub sends the text back as {sent_back}",
+        sent_back = said(&sent_back)
+    );
     let reply = room.peer.request(Method::GET, &paths::event(&reference_id(&event)), None).await?;
     let served = reply.expect_ok("the event")?.pointer("/content/body").and_then(Value::as_str);
-    check!(served == Some(text), "the hub serves the text as {served:?}");
+    check!(served == Some(text), "the hub serves the text as {served}", served = said(&served));
     Ok(())
 }
 
@@ -344,7 +349,11 @@ async fn too_large(ctx: &Context) -> Result<(), Finding> {
         return Ok(());
     }
     let (status, errcode) = (reply.status.as_u16(), reply.errcode());
-    check!(errcode == "M_TOO_LARGE", "a request of {LARGE} bytes is refused with {status} {errcode:?}");
+    check!(
+        errcode == "M_TOO_LARGE",
+        "a request of {LARGE} bytes is refused with {status} {errcode}",
+        errcode = said(&errcode)
+    );
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use mimi_transport::keys::KEY_PATH;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::case::{Case, Finding, case, check, driven_case, fault};
+use crate::case::{Case, Finding, case, check, driven_case, fault, said};
 use crate::cases::steps::key_responses::{HOUR_MS, KeyResponse, further_key};
 use crate::cases::steps::paths;
 use crate::cases::steps::{HubRoom, hub_room_of};
@@ -167,7 +167,7 @@ async fn active_key(ctx: &Context) -> Result<(), Finding> {
 async fn marked_as_linearized(ctx: &Context) -> Result<(), Finding> {
     let response = fetch(ctx).await?;
     let says = response.get("m.linearized");
-    check!(says == Some(&json!(true)), "`m.linearized` is {says:?}");
+    check!(says == Some(&json!(true)), "`m.linearized` is {says}", says = said(&says));
     Ok(())
 }
 
@@ -175,13 +175,18 @@ async fn marked_as_linearized(ctx: &Context) -> Result<(), Finding> {
 fn read_key(id: &str, entry: &Value) -> Result<Option<VerifyKey>, Finding> {
     let Some(version) = id.strip_prefix("ed25519:") else { return Ok(None) };
     let right = !version.is_empty() && version.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    check!(right, "{id:?} is no key id");
+    check!(right, "{id} is no key id", id = said(&id));
     let text = entry.get("key").and_then(Value::as_str);
     let text = text.ok_or_else(|| fault(format!("the entry {id} has no string `key`")))?;
-    check!(!text.contains(['=', '-', '_']), "the key {id} is not unpadded base64: {text:?}");
+    check!(
+        !text.contains(['=', '-', '_']),
+        "the key {id} is not unpadded base64: {text}",
+        text = said(&text)
+    );
     let bytes = base64::decode_array(text);
-    let bytes =
-        bytes.ok_or_else(|| fault(format!("the key {id} is not the base64 of 32 bytes: {text:?}")))?;
+    let bytes = bytes.ok_or_else(|| {
+        fault(format!("the key {id} is not the base64 of 32 bytes: {text}", text = said(&text)))
+    })?;
     let key = VerifyKey::from_bytes(bytes).map_err(|error| fault(format!("the key {id}: {error}")))?;
     Ok(Some(key))
 }
@@ -190,9 +195,13 @@ async fn response(ctx: &Context) -> Result<(), Finding> {
     let response = fetch(ctx).await?;
     let name = response.get("server_name").and_then(Value::as_str);
     let own = ctx.environment.target.name.as_str();
-    check!(name == Some(own), "`server_name` is {name:?} and not {own}");
+    check!(name == Some(own), "`server_name` is {name} and not {own}", name = said(&name));
     let until = response.get("valid_until_ts");
-    check!(until.is_some_and(Value::is_i64), "`valid_until_ts` is {until:?} and no integer");
+    check!(
+        until.is_some_and(Value::is_i64),
+        "`valid_until_ts` is {until} and no integer",
+        until = said(&until)
+    );
     let current = response.get("verify_keys").and_then(Value::as_object);
     let current = current.ok_or_else(|| fault("`verify_keys` is no object"))?;
     let mut keys = Vec::new();
@@ -207,7 +216,11 @@ async fn response(ctx: &Context) -> Result<(), Finding> {
         for (id, entry) in old {
             read_key(id, entry)?;
             let expired = entry.get("expired_ts");
-            check!(expired.is_some_and(Value::is_i64), "`expired_ts` of the old key {id} is {expired:?}");
+            check!(
+                expired.is_some_and(Value::is_i64),
+                "`expired_ts` of the old key {id} is {expired}",
+                expired = said(&expired)
+            );
         }
     }
     let signatures = response.get("signatures").and_then(|signatures| signatures.get(own)?.as_object());
@@ -224,7 +237,11 @@ async fn response(ctx: &Context) -> Result<(), Finding> {
     check!(by_own_key, "the response is not signed by one of the keys that it lists");
     for (id, signature) in signatures {
         let text = signature.as_str().unwrap_or_default();
-        check!(!text.contains(['=', '-', '_']), "the signature by {id} is not unpadded base64: {text:?}");
+        check!(
+            !text.contains(['=', '-', '_']),
+            "the signature by {id} is not unpadded base64: {text}",
+            text = said(&text)
+        );
     }
     Ok(())
 }

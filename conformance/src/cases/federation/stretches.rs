@@ -4,7 +4,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::case::{Case, Finding, check, driven_case, fault, said};
 use crate::cases::steps::guest::guest_room;
 use crate::cases::steps::ledger::Ledger;
 use crate::cases::steps::{HubRoom, hub_room, paths, reference_id};
@@ -63,7 +63,8 @@ async fn maximum(ctx: &Context) -> Result<(), Finding> {
     let served: Vec<String> = page.iter().map(reference_id).collect();
     check!(
         !served.is_empty() && ids.ends_with(&served),
-        "GET {target} is not answered with the end of the list, but with {served:?}"
+        "GET {target} is not answered with the end of the list, but with {served}",
+        served = said(&served)
     );
     if served.len() < ids.len() {
         return Ok(());

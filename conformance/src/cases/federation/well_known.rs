@@ -5,7 +5,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use mimi_transport::resolve::WELL_KNOWN_PATH;
 use serde_json::json;
 
-use crate::case::{Case, Finding, check, fault, named_case};
+use crate::case::{Case, Finding, check, fault, named_case, said};
 use crate::cases::steps::named::{is_found, listener, looked_up, port, server};
 use crate::context::Context;
 use crate::mls::KEY_PACKAGES;
@@ -137,7 +137,12 @@ async fn redirections(ctx: &Context) -> Result<(), Finding> {
         is_found(&peer, &to, &format!("whose delegation is behind redirections with {status}")).await?;
         let asked = (network.asked_web(&name), network.asked_web(&other));
         let way = (vec![WELL_KNOWN_PATH.to_owned(), "/moved?by=suite".to_owned()], vec!["/here".to_owned()]);
-        check!(asked == way, "the target asked for {asked:?} instead of {way:?}");
+        check!(
+            asked == way,
+            "the target asked for {asked} instead of {way}",
+            asked = said(&asked),
+            way = said(&way)
+        );
     }
     Ok(())
 }

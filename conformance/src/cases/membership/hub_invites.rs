@@ -9,7 +9,7 @@ use super::{
     STRIPPED, expect_stripped, invites, is_signed_by, member_event, membership_in, telling_settings, types,
     without_signature,
 };
-use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::case::{Case, Finding, check, driven_case, fault, said};
 use crate::cases::steps::{HubRoom, hub_room, reference_id, texts};
 use crate::context::{Context, PATIENCE};
 use crate::peer::{Inbound, Peer, Response};
@@ -152,22 +152,26 @@ async fn request(ctx: &Context) -> Result<(), Finding> {
     let body = sent.into_iter().next().map(|request| request.body).unwrap_or_default();
     let event = body.get("event").cloned().unwrap_or_default();
     check!(event.get("type") == Some(&json!("m.room.member")), "`event` is {event}");
-    check!(event.get("state_key") == Some(&json!(room.bob)), "`event` is for {:?}", event.get("state_key"));
+    check!(
+        event.get("state_key") == Some(&json!(room.bob)),
+        "`event` is for {}",
+        said(&event.get("state_key"))
+    );
     check!(
         event.get("sender") == Some(&json!(ctx.user("alice")?)),
-        "`event` is by {:?}",
-        event.get("sender")
+        "`event` is by {}",
+        said(&event.get("sender"))
     );
-    check!(membership_in(&event) == "invite", "`event` has the membership {:?}", membership_in(&event));
-    check!(texts(&event, "prev_events") == [before], "`event` follows {:?}", event.get("prev_events"));
+    check!(membership_in(&event) == "invite", "`event` has the membership {}", said(&membership_in(&event)));
+    check!(texts(&event, "prev_events") == [before], "`event` follows {}", said(&event.get("prev_events")));
     check!(!texts(&event, "auth_events").is_empty(), "`event` cites nothing");
     let keys = ctx.environment.target_ring().await?;
     let signed = is_signed_by(&event, &ctx.environment.target.name, &keys);
     check!(signed, "`event` is not signed by the hub");
     check!(
         body.get("room_version") == Some(&json!("I.1")),
-        "`room_version` is {:?}",
-        body.get("room_version")
+        "`room_version` is {}",
+        said(&body.get("room_version"))
     );
     if let Some(state) = body.get("invite_room_state") {
         expect_stripped(state, "`invite_room_state`")?;
@@ -186,7 +190,11 @@ async fn stripped_state(ctx: &Context) -> Result<(), Finding> {
     let state = state.unwrap_or_default();
     let shown = types(&state);
     for kind in STRIPPED {
-        check!(shown.contains(&kind), "`invite_room_state` shows {shown:?}, and not {kind}");
+        check!(
+            shown.contains(&kind),
+            "`invite_room_state` shows {shown}, and not {kind}",
+            shown = said(&shown)
+        );
     }
     Ok(())
 }
@@ -298,7 +306,11 @@ async fn room_goes_on(ctx: &Context) -> Result<(), Finding> {
     let message = message.get("event_id").and_then(Value::as_str).unwrap_or_default().to_owned();
     let listed = member_event(ctx, &room, room.bob.as_str()).await?;
     let follows = texts(&listed, "prev_events");
-    check!(follows == [message.clone()], "the invite follows {follows:?} and not the message {message}");
+    check!(
+        follows == [message.clone()],
+        "the invite follows {follows} and not the message {message}",
+        follows = said(&follows)
+    );
     let signed = is_signed_by(&listed, &room.peer.name, &ring_of(&room.peer));
     check!(signed, "the invite in the list is not signed by the invited user's server");
     let asked = invites(&room.peer);

@@ -7,7 +7,7 @@ use mimi_transport::api::UNSTABLE_PREFIX;
 use serde_json::{Value, json};
 
 use super::{answered_invite, is_signed_by, without_signature};
-use crate::case::{Case, Finding, case, check, driven_case};
+use crate::case::{Case, Finding, case, check, driven_case, said};
 use crate::cases::steps::guest::{GuestRoom, foreign_room};
 use crate::cases::steps::paths;
 use crate::context::Context;
@@ -150,7 +150,7 @@ async fn incompatible_version(ctx: &Context) -> Result<(), Finding> {
     for version in ["org.example.unknown", "I.2", "I.10", "I.", "1", ""] {
         let body = json!({"event": event, "invite_room_state": stripped(&room)?, "room_version": version});
         let reply = send(&room, &body).await?;
-        let what = format!("an invite to a room of version {version:?}");
+        let what = format!("an invite to a room of version {version}", version = said(&version));
         reply.expect_error(&what, 400, "M_INCOMPATIBLE_ROOM_VERSION")?;
     }
     Ok(())

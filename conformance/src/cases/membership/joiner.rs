@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{expect_stripped, invites, membership_in};
-use crate::case::{Case, Finding, check, driven_case};
+use crate::case::{Case, Finding, check, driven_case, said};
 use crate::cases::steps::guest::{GuestRoom, foreign_room, guest_room};
 use crate::cases::steps::paths;
 use crate::context::Context;
@@ -131,9 +131,13 @@ async fn completes_the_template(ctx: &Context) -> Result<(), Finding> {
     let room = guest_room(ctx).await?;
     let make = expect_called(&room, "make_join")?;
     let versions = make.query("ver");
-    check!(versions.iter().any(|version| version == "I.1"), "`ver` names {versions:?}, and not I.1");
+    check!(
+        versions.iter().any(|version| version == "I.1"),
+        "`ver` names {versions}, and not I.1",
+        versions = said(&versions)
+    );
     let (id, carol) = (room.room.id.as_str(), room.carol.as_str());
-    check!(make.segments() == ["make_join", id, carol], "the target asked for {:?}", make.segments());
+    check!(make.segments() == ["make_join", id, carol], "the target asked for {}", said(&make.segments()));
     let lpdu = sent_to(&room, "send_join").unwrap_or_default();
     for (field, expected) in [
         ("type", json!("m.room.member")),
@@ -143,15 +147,19 @@ async fn completes_the_template(ctx: &Context) -> Result<(), Finding> {
         ("hub_server", json!(room.peer.name)),
     ] {
         let got = lpdu.get(field);
-        check!(got == Some(&expected), "`{field}` of the LPDU is {got:?} instead of {expected}");
+        check!(
+            got == Some(&expected),
+            "`{field}` of the LPDU is {got} instead of {expected}",
+            got = said(&got)
+        );
     }
-    check!(membership_in(&lpdu) == "join", "the LPDU has the membership {:?}", membership_in(&lpdu));
+    check!(membership_in(&lpdu) == "join", "the LPDU has the membership {}", said(&membership_in(&lpdu)));
     check!(lpdu.get("origin_server_ts").is_some_and(Value::is_i64), "the LPDU has no `origin_server_ts`");
     // The hub has checked hash and signature, and would not have taken it otherwise.
     let at_the_hub = carol_at_the_hub(&room);
-    check!(at_the_hub == "join", "at the hub the user is {at_the_hub:?}");
+    check!(at_the_hub == "join", "at the hub the user is {at_the_hub}", at_the_hub = said(&at_the_hub));
     let here = ctx.room(&room.room.id).await?.membership(&room.carol).to_owned();
-    check!(here == "join", "at the target the user is {here:?}");
+    check!(here == "join", "at the target the user is {here}", here = said(&here));
     Ok(())
 }
 
@@ -166,15 +174,19 @@ async fn invites_through_the_hub(ctx: &Context) -> Result<(), Finding> {
     check!(!reply.status.is_success(), "an invite that the hub refused counts as a success");
     let body = expect_called(&room, "invite")?.body;
     let event = body.get("event").cloned().unwrap_or_default();
-    check!(event.get("state_key") == Some(&json!(dave)), "the invite is for {:?}", event.get("state_key"));
-    check!(membership_in(&event) == "invite", "the LPDU has the membership {:?}", membership_in(&event));
+    check!(
+        event.get("state_key") == Some(&json!(dave)),
+        "the invite is for {}",
+        said(&event.get("state_key"))
+    );
+    check!(membership_in(&event) == "invite", "the LPDU has the membership {}", said(&membership_in(&event)));
     for field in ["auth_events", "prev_events"] {
         check!(event.get(field).is_none(), "what the hub is sent is not an LPDU: it has `{field}`");
     }
     check!(
         body.get("room_version") == Some(&json!("I.1")),
-        "`room_version` is {:?}",
-        body.get("room_version")
+        "`room_version` is {}",
+        said(&body.get("room_version"))
     );
     if let Some(state) = body.get("invite_room_state") {
         expect_stripped(state, "`invite_room_state`")?;
@@ -191,7 +203,7 @@ async fn rejects_an_invite(ctx: &Context) -> Result<(), Finding> {
         expect_called(&room, endpoint)?;
     }
     let at_the_hub = carol_at_the_hub(&room);
-    check!(at_the_hub == "leave", "at the hub the user is {at_the_hub:?}");
+    check!(at_the_hub == "leave", "at the hub the user is {at_the_hub}", at_the_hub = said(&at_the_hub));
     Ok(())
 }
 
@@ -231,10 +243,14 @@ async fn knocks(ctx: &Context) -> Result<(), Finding> {
     room.host_sets("m.room.join_rules", "", json!({"join_rule": "knock"}))?;
     room.carol_becomes("knock").await?;
     let versions = expect_called(&room, "make_knock")?.query("ver");
-    check!(versions.iter().any(|version| version == "I.1"), "`ver` names {versions:?}, and not I.1");
+    check!(
+        versions.iter().any(|version| version == "I.1"),
+        "`ver` names {versions}, and not I.1",
+        versions = said(&versions)
+    );
     expect_called(&room, "send_knock")?;
     let at_the_hub = carol_at_the_hub(&room);
-    check!(at_the_hub == "knock", "at the hub the user is {at_the_hub:?}");
+    check!(at_the_hub == "knock", "at the hub the user is {at_the_hub}", at_the_hub = said(&at_the_hub));
     Ok(())
 }
 
@@ -288,7 +304,7 @@ async fn check_removal(room: &GuestRoom<'_>, change: &'static str) -> Result<(),
     check!(lpdu.pointer("/hashes/sha256").is_none(), "the LPDU has a hash of the template");
     check!(lpdu.pointer("/signatures/example.org").is_none(), "the LPDU has a signature of the template");
     let at_the_hub = carol_at_the_hub(room);
-    check!(at_the_hub == change, "at the hub the user is {at_the_hub:?}");
+    check!(at_the_hub == change, "at the hub the user is {at_the_hub}", at_the_hub = said(&at_the_hub));
     Ok(())
 }
 
@@ -325,7 +341,11 @@ async fn unknown_version(ctx: &Context) -> Result<(), Finding> {
         let reply = room.try_as_carol(change).await?;
         expect_called(&room, &format!("make_{change}"))?;
         let sent = sent_to(&room, &format!("send_{change}"));
-        check!(sent.is_none(), "the target completed a template of an unknown room version: {sent:?}");
+        check!(
+            sent.is_none(),
+            "the target completed a template of an unknown room version: {sent}",
+            sent = said(&sent)
+        );
         check!(!reply.status.is_success(), "a {change} that came to nothing counts as a success");
     }
     Ok(())
@@ -337,7 +357,7 @@ async fn either_form(ctx: &Context) -> Result<(), Finding> {
     bare.peer.answer_with(move |request| request.is("make_join").then(|| Response::ok(answer.clone())));
     bare.carol_becomes("join").await?;
     let at_the_hub = carol_at_the_hub(&bare);
-    check!(at_the_hub == "join", "at the hub the user is {at_the_hub:?}");
+    check!(at_the_hub == "join", "at the hub the user is {at_the_hub}", at_the_hub = said(&at_the_hub));
 
     let wrapped = foreign_room(ctx).await?;
     let answer = json!({"event": template(&wrapped, "join"), "room_version": "I.1"});
@@ -347,6 +367,6 @@ async fn either_form(ctx: &Context) -> Result<(), Finding> {
         return Err(Finding::Acceptable { reading: "R22", what });
     }
     let at_the_hub = carol_at_the_hub(&wrapped);
-    check!(at_the_hub == "join", "at the hub the user is {at_the_hub:?}");
+    check!(at_the_hub == "join", "at the hub the user is {at_the_hub}", at_the_hub = said(&at_the_hub));
     Ok(())
 }

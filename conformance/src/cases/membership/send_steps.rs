@@ -5,7 +5,7 @@ use mimi_linearized::id::UserId;
 use serde_json::{Value, json};
 
 use super::{STRIPPED, expect_stripped, member_event, membership_in, telling_settings, types};
-use crate::case::{Case, Finding, case, check, driven_case};
+use crate::case::{Case, Finding, case, check, driven_case, said};
 use crate::cases::steps::guest::guest_room;
 use crate::cases::steps::ledger::{Ledger, ids_in};
 use crate::cases::steps::paths;
@@ -163,7 +163,10 @@ async fn wrong_event(ctx: &Context) -> Result<(), Finding> {
         ("leave", room.peer.lpdu(&room.member(&dave, "ban"))?),
     ] {
         let (kind, membership) = (text(&lpdu, "type"), membership_in(&lpdu));
-        let what = format!("send_{change} with an event of type {kind} and membership {membership:?}");
+        let what = format!(
+            "send_{change} with an event of type {kind} and membership {membership}",
+            membership = said(&membership)
+        );
         send(&room.peer, change, &lpdu).await?.expect_refusal(&what)?;
         room.is_not_listed(&lpdu, "an event that its endpoint is not for").await?;
     }
@@ -306,9 +309,19 @@ async fn join_answer(ctx: &Context) -> Result<(), Finding> {
     check!(ledger.ids().contains(&id), "the join is not in the room's list");
     let (state, chain) = (ids_in(&joined.answer, "state")?, ids_in(&joined.answer, "auth_chain")?);
     let expected = ledger.state_before(&id);
-    check!(state == expected, "the state before the join is {expected:?}, `state` is {state:?}");
+    check!(
+        state == expected,
+        "the state before the join is {expected}, `state` is {state}",
+        expected = said(&expected),
+        state = said(&state)
+    );
     let expected = ledger.auth_chain(&expected);
-    check!(chain == expected, "that state cites {expected:?}, `auth_chain` is {chain:?}");
+    check!(
+        chain == expected,
+        "that state cites {expected}, `auth_chain` is {chain}",
+        expected = said(&expected),
+        chain = said(&chain)
+    );
     Ok(())
 }
 
@@ -346,7 +359,7 @@ async fn knock_stripped_state(ctx: &Context) -> Result<(), Finding> {
     let stripped = answer.get("stripped_state").cloned().unwrap_or_default();
     let shown = types(&stripped);
     for kind in STRIPPED {
-        check!(shown.contains(&kind), "`stripped_state` shows {shown:?}, and not {kind}");
+        check!(shown.contains(&kind), "`stripped_state` shows {shown}, and not {kind}", shown = said(&shown));
     }
     Ok(())
 }

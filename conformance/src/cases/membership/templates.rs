@@ -4,7 +4,7 @@ use http::Method;
 use mimi_linearized::id::{RoomId, UserId};
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, case, check, driven_case, fault};
+use crate::case::{Case, Finding, case, check, driven_case, fault, said};
 use crate::cases::steps::guest::guest_room;
 use crate::cases::steps::paths;
 use crate::context::Context;
@@ -109,7 +109,11 @@ fn check_template(
     let fields = template.as_object().ok_or_else(|| fault(format!("the template is {template}")))?;
     let is = |field: &str, expected: Value| {
         let got = fields.get(field);
-        check!(got == Some(&expected), "`{field}` of the template is {got:?} instead of {expected}");
+        check!(
+            got == Some(&expected),
+            "`{field}` of the template is {got} instead of {expected}",
+            got = said(&got)
+        );
         Ok(())
     };
     is("type", json!("m.room.member"))?;
@@ -175,7 +179,7 @@ async fn leave_template(ctx: &Context) -> Result<(), Finding> {
     let reply = make(&peer, "leave", &room, &bob).await?;
     let answer = reply.expect_ok("make_leave")?;
     let version = answer.get("room_version");
-    check!(version == Some(&json!("I.1")), "`room_version` is {version:?}");
+    check!(version == Some(&json!("I.1")), "`room_version` is {version}", version = said(&version));
     let template = answer.get("event").cloned().unwrap_or_default();
     let more = check_template(&template, &room, &bob, "leave")?;
     if more.is_empty() {

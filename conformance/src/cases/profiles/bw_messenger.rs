@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::outside::elsewhere;
-use crate::case::{Case, Finding, check, driven_case};
+use crate::case::{Case, Finding, check, driven_case, said};
 use crate::cases::steps::{expect_refusal, paths, reference_id};
 use crate::context::Context;
 use crate::profile::test_file;
@@ -87,7 +87,8 @@ async fn upload(ctx: &Context, content: String) -> Result<(String, String), Find
     let answer = reply.expect_ok("uploading an item")?;
     let uri = answer.get("content_uri").and_then(serde_json::Value::as_str).unwrap_or_default();
     let parts = uri.strip_prefix("mxc://").and_then(|rest| rest.split_once('/'));
-    let (server, id) = parts.ok_or_else(|| Finding::Fault(format!("{uri:?} is no `mxc://` URI")))?;
+    let (server, id) =
+        parts.ok_or_else(|| Finding::Fault(format!("{uri} is no `mxc://` URI", uri = said(&uri))))?;
     Ok((server.to_owned(), id.to_owned()))
 }
 

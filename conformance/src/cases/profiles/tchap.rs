@@ -5,7 +5,7 @@ use mimi_linearized::id::{RoomId, UserId};
 use serde_json::{Value, json};
 
 use super::outside::{elsewhere, expect_left_alone};
-use crate::case::{Case, Finding, check, driven_case};
+use crate::case::{Case, Finding, check, driven_case, said};
 use crate::cases::steps::{HubRoom, expect_refusal, hub_room, hub_room_with, paths, reference_id};
 use crate::context::Context;
 use crate::wire::Reply;
@@ -113,7 +113,7 @@ async fn rule_of(ctx: &Context, room: &RoomId) -> Result<String, Finding> {
 async fn new_rooms(ctx: &Context) -> Result<(), Finding> {
     let room = hub_room(ctx).await?;
     let rule = rule_of(ctx, &room.id).await?;
-    check!(rule == "restricted", "a new room's access rule is {rule:?}");
+    check!(rule == "restricted", "a new room's access rule is {rule}", rule = said(&rule));
     room.accepts(&room.message("inside")).await.map(drop)
 }
 
@@ -229,6 +229,6 @@ async fn changes(ctx: &Context) -> Result<(), Finding> {
     let reply = try_set(ctx, &room.id, RULES, json!({"rule": "restricted"})).await?;
     expect_refusal(&reply, "the change from unrestricted to restricted")?;
     let rule = rule_of(ctx, &room.id).await?;
-    check!(rule == "unrestricted", "the rule is {rule:?}");
+    check!(rule == "unrestricted", "the rule is {rule}", rule = said(&rule));
     Ok(())
 }

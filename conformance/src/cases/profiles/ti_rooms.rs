@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::case::{Case, Finding, check, driven_case, fault, said};
 use crate::cases::steps::guest::{GuestRoom, foreign_room};
 use crate::cases::steps::{HubRoom, hub_room_with, is_signed_by_target, reference_id};
 use crate::context::Context;
@@ -122,7 +122,11 @@ async fn name_and_topic(ctx: &Context) -> Result<(), Finding> {
     let room = room(ctx).await?;
     for (kind, field, expected) in [(NAME, "name", "Ward 7"), (TOPIC, "topic", "Rounds")] {
         let shown = room.state_text(kind, "", field).await?;
-        check!(shown == expected, "`{field}` of {kind} is {shown:?} after the room was created");
+        check!(
+            shown == expected,
+            "`{field}` of {kind} is {shown} after the room was created",
+            shown = said(&shown)
+        );
         let content = json!({field: "changed"});
         let sent = ctx.send_as_alice(&room.id, kind, Some(""), content.clone()).await?;
         let id = sent.get("event_id").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -134,7 +138,7 @@ async fn name_and_topic(ctx: &Context) -> Result<(), Finding> {
         )
         .await?;
         let shown = room.state_text(kind, "", field).await?;
-        check!(shown == "changed", "`{field}` of {kind} is {shown:?} after a change");
+        check!(shown == "changed", "`{field}` of {kind} is {shown} after a change", shown = said(&shown));
     }
     Ok(())
 }

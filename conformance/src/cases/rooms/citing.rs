@@ -4,7 +4,7 @@
 use mimi_linearized::id::EventId;
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case};
+use crate::case::{Case, Finding, check, driven_case, said};
 use crate::cases::steps::followed::{FollowedRoom, Made, follow, followed_room, followed_room_with_carol};
 use crate::cases::steps::{Tolerated, altered, reference_id};
 use crate::context::Context;
@@ -71,7 +71,7 @@ async fn hub_has_not_signed(ctx: &Context) -> Result<(), Finding> {
     });
     followed.drops(&unsigned, "an event that its hub has not signed").await?;
     let made = followed.offer(&followed.sealed(&other, &carol, "with the hub's signature")?).await?;
-    check!(made == Made::Listed, "the same kind of event with the hub's signature is {made:?}");
+    check!(made == Made::Listed, "the same kind of event with the hub's signature is {made}");
     Ok(())
 }
 
@@ -172,6 +172,6 @@ async fn first_power_levels(ctx: &Context) -> Result<(), Finding> {
     let renamed = followed.hub.host_says(room, followed.rename("by a level of 7000")).await?;
     followed.lists(&renamed, "an event that needs a level which the first power levels gave").await?;
     let name = followed.name().await?;
-    check!(name == "by a level of 7000", "the room is called {name:?}");
+    check!(name == "by a level of 7000", "the room is called {name}", name = said(&name));
     Ok(())
 }

@@ -8,7 +8,7 @@ use mimi_mls::Suite;
 use serde_json::{Value, json};
 
 use super::mls::{GroupRoom, first_commit, group_room};
-use crate::case::{Case, Finding, check, driven_case};
+use crate::case::{Case, Finding, check, driven_case, said};
 use crate::cases::steps::{hub_room_with, reference_id};
 use crate::context::Context;
 use crate::mls::{MlsDevice, commit_content};
@@ -190,6 +190,6 @@ async fn device_without_the_suite(ctx: &Context) -> Result<(), Finding> {
     announce(&group, &user, &json!({"changed": [object], "removed": []})).await?;
     comes_in(&mut group, &device).await?;
     let members = group.bob.members(&group.room.id)?;
-    check!(members.len() == 2, "the group has {members:?}");
+    check!(members.len() == 2, "the group has {members}", members = said(&members));
     Ok(())
 }

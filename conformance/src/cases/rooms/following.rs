@@ -6,7 +6,7 @@ use mimi_linearized::event::hash;
 use mimi_linearized::id::{EventId, UserId};
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::case::{Case, Finding, check, driven_case, fault, said};
 use crate::cases::steps::followed::{
     FollowedRoom, Made, follow, followed_room, followed_room_with_carol, id_of, unchecked,
 };
@@ -140,15 +140,16 @@ async fn follows(ctx: &Context) -> Result<(), Finding> {
     let in_order = after_join.iter().zip(&sent).all(|(listed, sent)| *listed == sent);
     check!(
         in_order && after_join.len() == sent.len(),
-        "the hub sent {} events, the list is {list:?}",
-        sent.len()
+        "the hub sent {} events, the list is {list}",
+        sent.len(),
+        list = said(&list)
     );
     let room = ctx.room(&followed.room.id).await?;
     let head = followed.room.head();
     check!(room.head() == head.as_str(), "the last event is {}, the hub's is {head}", room.head());
     check!(!room.is_disputed(), "the room is disputed");
     let name = followed.name().await?;
-    check!(name == "Followed", "the room is called {name:?}");
+    check!(name == "Followed", "the room is called {name}", name = said(&name));
     check!(room.membership(&followed.dora) == "join", "who joined is {}", room.membership(&followed.dora));
     Ok(())
 }
@@ -169,7 +170,7 @@ async fn hubs_own_event(ctx: &Context) -> Result<(), Finding> {
     });
     let named = followed.hub.sealer().seal(named.as_object().cloned().unwrap_or_default());
     let made = followed.offer(&named).await?;
-    check!(made == Made::Listed, "an event of the hub with hub_server, signed once, is {made:?}");
+    check!(made == Made::Listed, "an event of the hub with hub_server, signed once, is {made}");
     let listed = followed.lists(&named, "an event of the hub with hub_server").await?;
     check!(listed == named, "an event of the hub with hub_server is listed as {listed}");
     Ok(())
@@ -198,12 +199,12 @@ async fn unsealed_event(ctx: &Context) -> Result<(), Finding> {
     let made = followed.offer(&first).await?;
     check!(
         made == Made::Listed,
-        "an event that no hub sealed, with {} predecessors, is {made:?}",
+        "an event that no hub sealed, with {} predecessors, is {made}",
         several.len()
     );
     let second = unsealed("after one event", &[id_of(&first)?]);
     let made = followed.offer(&second).await?;
-    check!(made == Made::Listed, "an event that no hub sealed is {made:?}");
+    check!(made == Made::Listed, "an event that no hub sealed is {made}");
     let listed = followed.lists(&second, "an event that no hub sealed").await?;
     check!(listed == second, "an event that no hub sealed is listed as {listed}");
     Ok(())
@@ -337,12 +338,12 @@ async fn disputed(ctx: &Context) -> Result<(), Finding> {
     for n in 0..2 {
         let next = hub.forge_pdu(followed.message(&format!("after what was rejected {n}")), &cites, &prev)?;
         let made = followed.offer(&next).await?;
-        check!(made == Made::Listed, "a sound event after a rejected one is {made:?}");
+        check!(made == Made::Listed, "a sound event after a rejected one is {made}");
         prev = id_of(&next)?;
     }
     check!(followed.listed(&reference_id(&broken)).await?.is_none(), "a rejected event is shown in the list");
     let name = followed.name().await?;
-    check!(name.is_empty(), "a rejected event called the room {name:?}");
+    check!(name.is_empty(), "a rejected event called the room {name}", name = said(&name));
     if !ctx.room(&room.id).await?.is_disputed() {
         let what = "the hub goes on from a rejected event and the target does not call the room disputed";
         return Err(Finding::Acceptable { reading: "R13", what: what.to_owned() });
@@ -407,8 +408,12 @@ async fn fills_a_gap(ctx: &Context, missing: usize, backfill: bool) -> Result<()
         return Err(Finding::Acceptable { reading: "R13", what });
     }
     let how = if backfill { "backfill" } else { "single events" };
-    check!(made == Made::Listed, "an event after {missing} missing ones, to be had by {how}, is {made:?}");
-    check!(listed.iter().all(|listed| *listed), "of {missing} missing events these are listed: {listed:?}");
+    check!(made == Made::Listed, "an event after {missing} missing ones, to be had by {how}, is {made}");
+    check!(
+        listed.iter().all(|listed| *listed),
+        "of {missing} missing events these are listed: {listed}",
+        listed = said(&listed)
+    );
     let head = ctx.room(&followed.room.id).await?.head().to_owned();
     check!(head == reference_id(&after), "the last event is {head} instead of the one after the gap");
     let asked = followed.hub.requests().iter().any(asks);
@@ -428,7 +433,7 @@ async fn sealed_twice(ctx: &Context) -> Result<(), Finding> {
     ctx.until_event(&followed.room.id, "the event is sealed and listed", listed).await?;
     let second = followed.hub.take(&followed.room, &lpdu)?;
     let made = followed.offer(&second).await?;
-    check!(made == Made::Listed, "a second PDU of one LPDU is {made:?}");
+    check!(made == Made::Listed, "a second PDU of one LPDU is {made}");
     let times = ctx.events(&followed.room.id).await?;
     let times = times.iter().filter(|event| lpdu_hash(event) == lpdu_hash(&lpdu)).count();
     check!(times == 2, "the hub sealed an LPDU twice, it is in the list {times} times");

@@ -52,8 +52,8 @@ async fn keeps_to_its_hub(ctx: &Context) -> Result<(), Finding> {
     let hub = json!(followed.hub.name);
     check!(
         pdu.get("hub_server") == Some(&hub),
-        "the target's event names {:?} as the hub",
-        pdu.get("hub_server")
+        "the target's event names {} as the hub",
+        crate::case::said(&pdu.get("hub_server"))
     );
     let of_room = |pdu: &Value| pdu.get("room_id") == Some(&json!(followed.room.id));
     let elsewhere = new_hub.pdus().iter().any(of_room);

@@ -5,7 +5,7 @@ use mimi_linearized::id::RoomId;
 use mimi_mls::OutboundCommit;
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::case::{Case, Finding, check, driven_case, fault, said};
 use crate::cases::steps::{HubRoom, Tolerated, expect_refusal, hub_room_with, reference_id};
 use crate::context::Context;
 use crate::mls::{ALGORITHM, MlsDevice, commit_content};
@@ -226,7 +226,11 @@ async fn encryption_of_a_room(ctx: &Context) -> Result<(), Finding> {
     let room = ctx.create_room(json!({"encrypted": true})).await?;
     let create = ctx.events(&room).await?.into_iter().next().unwrap_or_default();
     let algorithm = create.pointer("/content/encryption/algorithm").and_then(Value::as_str);
-    check!(algorithm == Some(ALGORITHM), "the create event of an encrypted room names {algorithm:?}");
+    check!(
+        algorithm == Some(ALGORITHM),
+        "the create event of an encrypted room names {algorithm}",
+        algorithm = said(&algorithm)
+    );
     check!(epoch_of(ctx, &room).await? == 0, "a new encrypted room is not in epoch 0");
     let later = json!({"algorithm": "m.megolm.v1.aes-sha2"});
     ctx.send_as_alice(&room, "m.room.encryption", Some(""), later).await?;
@@ -278,7 +282,7 @@ async fn joined_device(ctx: &Context) -> Result<(), Finding> {
     group.with_member("bob", "BOB2").await?;
     group.is_in_epoch(3).await?;
     let members = group.bob.members(&group.room.id)?;
-    check!(members.len() == 3, "the group has {members:?}");
+    check!(members.len() == 3, "the group has {members}", members = said(&members));
     Ok(())
 }
 
@@ -399,7 +403,11 @@ async fn external_join(ctx: &Context) -> Result<(), Finding> {
     let message = group.room.peer.draft(&group.room.id, &carol, "m.room.encrypted", content);
     let message = group.room.accepts(&message).await?;
     let (_, text) = group.bob.decrypt(&group.room.id, &message)?;
-    check!(text == "from outside", "the message of a device that joined on its own reads {text:?}");
+    check!(
+        text == "from outside",
+        "the message of a device that joined on its own reads {text}",
+        text = said(&text)
+    );
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use mimi_mls::{OutboundCommit, Suite};
 use serde_json::json;
 
-use crate::case::{Case, Finding, check, driven_case};
+use crate::case::{Case, Finding, check, driven_case, said};
 use crate::cases::steps::hub_room_with;
 use crate::context::Context;
 use crate::mls::commit_content;
@@ -31,6 +31,10 @@ async fn proposal_by_reference(ctx: &Context) -> Result<(), Finding> {
     room.accepts(&event(&made.sound)).await?;
     room.rejects(&event(&made.unsound), "a commit that refers to another member's proposal").await?;
     let epoch = ctx.room(&room.id).await?.mls_epoch();
-    check!(epoch == Some(1), "after a commit that was refused the group is in epoch {epoch:?}");
+    check!(
+        epoch == Some(1),
+        "after a commit that was refused the group is in epoch {epoch}",
+        epoch = said(&epoch)
+    );
     Ok(())
 }

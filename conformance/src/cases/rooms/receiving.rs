@@ -6,7 +6,7 @@ use mimi_linearized::id::EventId;
 use mimi_linearized::json::Object;
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::case::{Case, Finding, check, driven_case, fault, said};
 use crate::cases::steps::{
     HubRoom, KEPT, Tolerated, altered, hub_room, is_signed_by_target, open_room, paths, reference_id, remade,
     resigned, set_content, set_signatures, signed_bytes, swap_case, text, texts,
@@ -137,23 +137,27 @@ async fn is_sealed(room: &HubRoom<'_>, lpdu: &Value, pdu: &Value) -> Result<(), 
     {
         check!(
             whole.get(field) == Some(value),
-            "the hub changed `{field}` of the LPDU: {:?}",
-            whole.get(field)
+            "the hub changed `{field}` of the LPDU: {}",
+            said(&whole.get(field))
         );
     }
     let added: Vec<&String> = whole.keys().filter(|field| !partial.contains_key(*field)).collect();
-    check!(added == ["auth_events", "prev_events"], "the hub added {added:?} to the LPDU");
+    check!(
+        added == ["auth_events", "prev_events"],
+        "the hub added {added} to the LPDU",
+        added = said(&added)
+    );
     check!(
         text(pdu, "hub_server") == target.as_str(),
-        "hub_server of a PDU is {:?}",
-        text(pdu, "hub_server")
+        "hub_server of a PDU is {}",
+        said(&text(pdu, "hub_server"))
     );
     check!(lpdu_hash(pdu) == lpdu_hash(lpdu), "the hub changed the LPDU's hash");
     let pdu_hash = base64::encode(&hash::pdu_content_hash(whole));
     check!(
         pdu.pointer("/hashes/sha256") == Some(&json!(pdu_hash)),
-        "the PDU's hash is to be {pdu_hash}, it is {:?}",
-        pdu.pointer("/hashes/sha256")
+        "the PDU's hash is to be {pdu_hash}, it is {}",
+        said(&pdu.pointer("/hashes/sha256"))
     );
     let sender = room.peer.name.as_str();
     check!(
@@ -178,7 +182,11 @@ async fn sealing(ctx: &Context) -> Result<(), Finding> {
         let pdu = room.peer.until_echo(&lpdu).await?;
         is_sealed(&room, &lpdu, &pdu).await?;
         let prev = texts(&pdu, "prev_events");
-        check!(prev == [before.clone()], "prev_events is {prev:?}, the event before is {before}");
+        check!(
+            prev == [before.clone()],
+            "prev_events is {prev}, the event before is {before}",
+            prev = said(&prev)
+        );
         let listed = ctx.events(&room.id).await?.pop().unwrap_or_default();
         check!(listed == pdu, "the event in the list is another one than was sent out: {listed}");
         before = reference_id(&pdu);
@@ -321,7 +329,7 @@ async fn is_redacted(room: &HubRoom<'_>, lpdu: &Value, content: &Value) -> Resul
     );
     let extra =
         pdu.as_object().into_iter().flat_map(Object::keys).find(|field| !KEPT.contains(&field.as_str()));
-    check!(extra.is_none(), "an event whose hash is wrong still has {extra:?}");
+    check!(extra.is_none(), "an event whose hash is wrong still has {extra}", extra = said(&extra));
     let path = paths::event(&reference_id(&pdu));
     let reply = room.peer.request(http::Method::GET, &path, None).await?;
     let served = without_unsigned(reply.expect_ok("an event of the room")?);
@@ -368,7 +376,7 @@ async fn wrong_lpdu_hash(ctx: &Context) -> Result<(), Finding> {
     let right = lpdu_hash(&right).to_owned();
     let shorter = right.get(..42).unwrap_or_default().to_owned();
     let with = |hash: &str| -> Result<Value, Finding> {
-        let lpdu = room.peer.lpdu(&room.message(&format!("with the hash {hash:?}")))?;
+        let lpdu = room.peer.lpdu(&room.message(&format!("with the hash {hash}", hash = said(&hash))))?;
         let hashes = json!({"lpdu": {"sha256": hash}});
         Ok(resigned(&room.peer, &lpdu, |lpdu| drop(lpdu.insert("hashes".to_owned(), hashes))))
     };
@@ -387,7 +395,8 @@ async fn wrong_lpdu_hash(ctx: &Context) -> Result<(), Finding> {
         let whole = |event: &Value| event.get("content") == lpdu.get("content");
         check!(
             !ctx.events(&room.id).await?.iter().any(whole),
-            "an event with the hash {hash:?} is in the list whole"
+            "an event with the hash {hash} is in the list whole",
+            hash = said(&hash)
         );
     }
     room.accepts(&room.message("the room goes on")).await.map(drop)

@@ -5,7 +5,7 @@ use mimi_linearized::event::Draft;
 use mimi_mls::OutboundCommit;
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::case::{Case, Finding, check, driven_case, fault, said};
 use crate::cases::steps::followed::{FollowedRoom, Made, follow, id_of};
 use crate::cases::steps::reference_id;
 use crate::context::Context;
@@ -98,7 +98,7 @@ impl Encrypted<'_> {
         let cites = followed.room.cites(&followed.host);
         let next = followed.hub.forge_pdu(draft, &cites, &id_of(&self.breach)?)?;
         let made = followed.offer(&next).await?;
-        check!(made == Made::Listed, "an event that follows a soft-failed commit is {made:?}");
+        check!(made == Made::Listed, "an event that follows a soft-failed commit is {made}");
         Ok(next)
     }
 }
@@ -125,14 +125,22 @@ async fn is_hidden(ctx: &Context) -> Result<(), Finding> {
 async fn has_no_effect(ctx: &Context) -> Result<(), Finding> {
     let mut room = encrypted(ctx).await?;
     let now = epoch(&room.followed).await?;
-    check!(now == Some(1), "after the first commit the group is in epoch {now:?}");
+    check!(now == Some(1), "after the first commit the group is in epoch {now}", now = said(&now));
     room.breaks().await?;
     let now = epoch(&room.followed).await?;
-    check!(now == Some(1), "after a commit that adds a stranger's device the group is in epoch {now:?}");
+    check!(
+        now == Some(1),
+        "after a commit that adds a stranger's device the group is in epoch {now}",
+        now = said(&now)
+    );
     // The epoch is still to be had by a sound commit.
     let commit = room.device.update(&room.followed.room.id)?;
     room.goes_on_with(event(&room.followed, &commit)).await?;
     let now = epoch(&room.followed).await?;
-    check!(now == Some(2), "after a sound commit that follows it the group is in epoch {now:?}");
+    check!(
+        now == Some(2),
+        "after a sound commit that follows it the group is in epoch {now}",
+        now = said(&now)
+    );
     Ok(())
 }

@@ -4,7 +4,7 @@ use mimi_mls::Suite;
 use serde_json::json;
 
 use super::mls::first_commit;
-use crate::case::{Case, Finding, check, driven_case};
+use crate::case::{Case, Finding, check, driven_case, said};
 use crate::cases::steps::{HubRoom, hub_room_with};
 use crate::context::Context;
 use crate::mls::{commit_content, welcome_message};
@@ -91,11 +91,15 @@ async fn room_of(ctx: &Context, suite: Suite) -> Result<(), Finding> {
     device.join(&welcome_message(&commit, &event)?)?;
     let content = device.encrypt(&id, "in this suite")?;
     let algorithm = content.get("algorithm").and_then(serde_json::Value::as_str);
-    check!(algorithm == Some(suite.room_algorithm()), "the suite's own device names {algorithm:?}");
+    check!(
+        algorithm == Some(suite.room_algorithm()),
+        "the suite's own device names {algorithm}",
+        algorithm = said(&algorithm)
+    );
     let message = group.room.peer.draft(&id, &carol, "m.room.encrypted", content);
     let message = group.room.accepts(&message).await?;
     let (_, text) = group.bob.decrypt(&id, &message)?;
-    check!(text == "in this suite", "a message reads {text:?}");
+    check!(text == "in this suite", "a message reads {text}", text = said(&text));
     let commit = group.bob.update(&id)?;
     group.takes(&commit).await.map(drop)
 }

@@ -217,7 +217,7 @@ async fn tampered_pdu(ctx: &Context) -> Result<(), Finding> {
     let (followed, other, carol) = followed_room_with_carol(ctx).await?;
     let is_redacted = async |event: &Value, tampered: &Value, what: &str| -> Result<(), Finding> {
         let made = followed.offer(tampered).await?;
-        check!(made == Made::Listed, "{what} is to be listed redacted, it is {made:?}");
+        check!(made == Made::Listed, "{what} is to be listed redacted, it is {made}");
         let listed = followed.lists(event, what).await?;
         check!(listed.get("content") == Some(&json!({})), "{what} is listed with its content: {listed}");
         let extra = listed.get("org.example.added");
@@ -244,7 +244,7 @@ async fn tampered_pdu(ctx: &Context) -> Result<(), Finding> {
     let resealed = followed.hub.sealer().complete(lpdu, &cites, &[head]);
     let made = followed.offer(&resealed).await?;
     let what = "an event of which the hub changed the content before sealing it";
-    check!(made == Made::Listed, "{what} is to be listed redacted, it is {made:?}");
+    check!(made == Made::Listed, "{what} is to be listed redacted, it is {made}");
     let listed = followed.lists(&resealed, what).await?;
     check!(listed.get("content") == Some(&json!({})), "{what} is listed with its content: {listed}");
     // The hub's own list does not have it; what comes next follows it all the same.
@@ -254,7 +254,7 @@ async fn tampered_pdu(ctx: &Context) -> Result<(), Finding> {
         &id_of(&resealed)?,
     )?;
     let made = followed.offer(&next).await?;
-    check!(made == Made::Listed, "an event after a redacted one is {made:?}");
+    check!(made == Made::Listed, "an event after a redacted one is {made}");
     // Fields that nothing covers make no difference.
     let unsigned = followed.hub.forge_pdu(
         followed.message("with something unsigned"),
@@ -263,7 +263,7 @@ async fn tampered_pdu(ctx: &Context) -> Result<(), Finding> {
     )?;
     let with = altered(&unsigned, |event| drop(event.insert("unsigned".to_owned(), json!({"age": 1}))));
     let made = followed.offer(&with).await?;
-    check!(made == Made::Listed, "an event with `unsigned` is {made:?}");
+    check!(made == Made::Listed, "an event with `unsigned` is {made}");
     let listed = followed.lists(&unsigned, "an event with `unsigned`").await?;
     check!(
         listed.get("content") == unsigned.get("content"),

@@ -33,6 +33,16 @@ pub(in crate::cases) enum Made {
     Dropped,
 }
 
+impl std::fmt::Display for Made {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Listed => "in the list",
+            Self::Rejected => "not in the list, and reported in `failed_pdus`",
+            Self::Dropped => "neither in the list nor reported in `failed_pdus`",
+        })
+    }
+}
+
 /// A room of a new server of the suite that `dora` has joined.
 pub(in crate::cases) async fn followed_room(ctx: &Context) -> Result<FollowedRoom<'_>, Finding> {
     let hub = ctx.peer().await?;

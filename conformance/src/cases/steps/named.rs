@@ -7,7 +7,7 @@ use http::Method;
 use mimi_transport::keys::KEY_PATH;
 use tokio::net::TcpListener;
 
-use crate::case::{Finding, fault};
+use crate::case::{Finding, fault, said};
 use crate::context::Context;
 use crate::network::{Network, NetworkError};
 use crate::peer::{Inbound, Peer};
@@ -80,8 +80,10 @@ pub(in crate::cases) async fn is_found(peer: &Peer, host: &str, what: &str) -> R
         return Ok(());
     }
     Err(fault(format!(
-        "the target asked {}, {what}, with the `Host` {:?} instead of {host:?}",
-        peer.name, request.host
+        "the target asked {}, {what}, with the `Host` {} instead of {host}",
+        peer.name,
+        said(&request.host),
+        host = said(&host)
     )))
 }
 

@@ -167,7 +167,12 @@ impl<'c> Person<'c> {
         let event =
             self.until_event(room, "m.room.encrypted", move |event| event.get("content") == content.as_ref());
         let (sender, text) = self.device.decrypt(room, &event.await?)?;
-        check!(sender == from.as_str() && text == words, "{words:?} of {from} reads {text:?} of {sender}");
+        check!(
+            sender == from.as_str() && text == words,
+            "{words} of {from} reads {text} of {sender}",
+            words = crate::case::said(&words),
+            text = crate::case::said(&text)
+        );
         Ok(())
     }
 

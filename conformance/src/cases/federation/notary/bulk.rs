@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::given::{any_lists, given, query};
 use super::publish_until;
-use crate::case::{Case, Finding, case, check};
+use crate::case::{Case, Finding, case, check, said};
 use crate::cases::steps::key_responses::{HOUR_MS, KeyResponse, further_key};
 use crate::context::Context;
 use crate::wire::{Ask, Reply};
@@ -103,7 +103,12 @@ async fn same_as_single(ctx: &Context) -> Result<(), Finding> {
     apart.extend(query(ctx, &two.name, None).await?);
     apart.extend(query(ctx, &gone, None).await?);
     let (together, apart) = (unsigned(&together), unsigned(&apart));
-    check!(together == apart, "one query gives out {together:?}, and one for each server {apart:?}");
+    check!(
+        together == apart,
+        "one query gives out {together}, and one for each server {apart}",
+        together = said(&together),
+        apart = said(&apart)
+    );
     Ok(())
 }
 
@@ -137,7 +142,7 @@ async fn all_keys(ctx: &Context) -> Result<(), Finding> {
 
 async fn no_servers(ctx: &Context) -> Result<(), Finding> {
     let objects = search(ctx, json!({})).await?;
-    check!(objects.is_empty(), "a query about nobody gives out {objects:?}");
+    check!(objects.is_empty(), "a query about nobody gives out {objects}", objects = said(&objects));
     Ok(())
 }
 
@@ -175,7 +180,8 @@ async fn only_what_was_asked(ctx: &Context) -> Result<(), Finding> {
     let objects = search(ctx, json!({peer.name.as_str(): {unknown.id().as_str(): {}}})).await?;
     check!(
         objects.is_empty(),
-        "asked for a key that the server does not have, the notary gives out {objects:?}"
+        "asked for a key that the server does not have, the notary gives out {objects}",
+        objects = said(&objects)
     );
     let objects = search(ctx, json!({peer.name.as_str(): {peer.key.id().as_str(): {}}})).await?;
     check!(any_lists(&objects, &peer.key), "{} is not given out", peer.key.id());

@@ -11,7 +11,7 @@ use mimi_transport::clock;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::case::{Finding, check, fault};
+use crate::case::{Finding, check, fault, said};
 use crate::context::{Context, LONG_PATIENCE};
 use crate::wire::{Ask, Reply};
 
@@ -44,7 +44,8 @@ pub(super) async fn query(
         let name = object.get("server_name").and_then(Value::as_str);
         check!(
             name == Some(server.as_str()),
-            "asked for the keys of {server}, the notary gives out {name:?}"
+            "asked for the keys of {server}, the notary gives out {name}",
+            name = said(&name)
         );
     }
     Ok(objects)
@@ -91,7 +92,11 @@ pub(super) async fn sound(
     key: &SigningKey,
 ) -> Result<(), Finding> {
     let until = object.get("valid_until_ts");
-    check!(until.is_some_and(Value::is_i64), "`valid_until_ts` is {until:?} and no integer");
+    check!(
+        until.is_some_and(Value::is_i64),
+        "`valid_until_ts` is {until} and no integer",
+        until = said(&until)
+    );
     let mut own = ServerKeyRing::new();
     own.insert(server, key.id(), key.verify_key(), i64::MAX);
     let signed = check_object(object, server, &own, clock::now_ms());

@@ -11,7 +11,7 @@ use mimi_transport::keys::KEY_PATH;
 use serde_json::{Value, json};
 
 use self::given::{any_lists, lists, query, sound, until_given};
-use crate::case::{Case, Finding, case, check, fault};
+use crate::case::{Case, Finding, case, check, fault, said};
 use crate::cases::steps::key_responses::{HOUR_MS, KeyResponse, further_key};
 use crate::context::Context;
 use crate::peer::{Peer, Response};
@@ -210,7 +210,7 @@ async fn signed_by_both(ctx: &Context) -> Result<(), Finding> {
     }
     for (field, value) in published.as_object().into_iter().flatten() {
         let same = field == "signatures" || object.get(field) == Some(value);
-        check!(same, "`{field}` is {:?} and not {value}, as it was published", object.get(field));
+        check!(same, "`{field}` is {} and not {value}, as it was published", said(&object.get(field)));
     }
     Ok(())
 }
@@ -250,7 +250,11 @@ async fn minimum(ctx: &Context) -> Result<(), Finding> {
         let objects = query(ctx, &peer.name, minimum).await?;
         let (given, ahead) =
             (any_lists(&objects, &peer.key), minimum.map(|minimum| (minimum - now) / HOUR_MS));
-        check!(given == expected, "keys valid for 2 hours, wanted for {ahead:?} hours: given out is {given}");
+        check!(
+            given == expected,
+            "keys valid for 2 hours, wanted for {ahead} hours: given out is {given}",
+            ahead = said(&ahead)
+        );
     }
     let long = ctx.peer().await?;
     publish_until(&long, 60 * 24 * HOUR_MS);
@@ -279,7 +283,11 @@ async fn unreachable(ctx: &Context) -> Result<(), Finding> {
     refuse_keys(&refusing);
     for (what, name) in [("is gone", &gone), ("answers with an error", &refusing.name)] {
         let objects = query(ctx, name, None).await?;
-        check!(objects.is_empty(), "about a server that {what} the notary gives out {objects:?}");
+        check!(
+            objects.is_empty(),
+            "about a server that {what} the notary gives out {objects}",
+            objects = said(&objects)
+        );
     }
     Ok(())
 }
@@ -290,7 +298,11 @@ async fn unusable_responses(ctx: &Context) -> Result<(), Finding> {
         peer.publish_response(response(&peer)?);
         let objects = query(ctx, &peer.name, Some(0)).await?;
         check!(fetches(&peer) > 0, "the notary did not ask the server");
-        check!(objects.is_empty(), "of a server whose answer {what} the notary gives out {objects:?}");
+        check!(
+            objects.is_empty(),
+            "of a server whose answer {what} the notary gives out {objects}",
+            objects = said(&objects)
+        );
         Ok::<_, Finding>(())
     };
     expect_nothing("is another server's", |peer| {

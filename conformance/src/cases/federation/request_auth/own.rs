@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::header::is_token;
 use super::names;
-use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::case::{Case, Finding, check, driven_case, fault, said};
 use crate::cases::steps::guest::requests_of_a_guest;
 use crate::context::Context;
 use crate::peer::Inbound;
@@ -74,7 +74,9 @@ async fn own_requests(ctx: &Context) -> Result<(), Finding> {
         check!(!headers.is_empty(), "{what} has no Authorization header");
         for header in headers {
             let sound = Credentials::parse(header.as_bytes());
-            let sound = sound.map_err(|error| fault(format!("{what} has the header {header:?}: {error}")))?;
+            let sound = sound.map_err(|error| {
+                fault(format!("{what} has the header {header}: {error}", header = said(&header)))
+            })?;
             check!(sound.origin == *own, "{what} has the origin {}", sound.origin);
             let KeyStanding::Valid(key) = ring.standing(own, &sound.key, clock::now_ms()) else {
                 return Err(fault(format!("{what} is signed by {}, which is not published", sound.key)));

@@ -6,7 +6,7 @@ pub(super) mod memberships;
 use mimi_linearized::id::RoomId;
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::case::{Case, Finding, check, driven_case, fault, said};
 use crate::cases::steps::{HubRoom, hub_room, reference_id, text, texts};
 use crate::context::Context;
 
@@ -92,7 +92,12 @@ async fn cited_events(ctx: &Context) -> Result<(), Finding> {
     };
     let is = |event: &Value, what: &str, expected: &[&String]| -> Result<(), Finding> {
         let cited = texts(event, "auth_events");
-        check!(cites(event, expected), "{what} cites {cited:?} instead of {expected:?}");
+        check!(
+            cites(event, expected),
+            "{what} cites {cited} instead of {expected}",
+            cited = said(&cited),
+            expected = said(&expected)
+        );
         Ok(())
     };
     let message = room.accepts(&room.message("hello")).await?;
@@ -147,7 +152,11 @@ async fn unknown_room_version(ctx: &Context) -> Result<(), Finding> {
         let room = RoomId::parse(room).map_err(|error| fault(format!("the new room's id: {error}")))?;
         let create = ctx.events(&room).await?.into_iter().next().unwrap_or_default();
         let got = create.pointer("/content/room_version").and_then(Value::as_str);
-        check!(got == Some(version), "a room asked for as {version} says that its version is {got:?}");
+        check!(
+            got == Some(version),
+            "a room asked for as {version} says that its version is {got}",
+            got = said(&got)
+        );
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::mls::group_room;
 use super::samples::{Sample, samples, secret_samples};
-use crate::case::{Case, Finding, check, driven_case, fault};
+use crate::case::{Case, Finding, check, driven_case, fault, said};
 use crate::cases::steps::guest::guest_room;
 use crate::cases::steps::{hub_room, open_room, reference_id, sure, text};
 use crate::context::Context;
@@ -82,7 +82,13 @@ pub(in super::super) const CASES: &[Case] = &[
 /// The event says what was sent.
 fn says(event: &Value, sample: &Sample, what: &str) -> Result<(), Finding> {
     let kind = text(event, "type");
-    check!(kind == sample.kind, "{} is {what} as {kind:?} instead of {:?}", sample.what, sample.kind);
+    check!(
+        kind == sample.kind,
+        "{} is {what} as {kind} instead of {}",
+        sample.what,
+        said(&sample.kind),
+        kind = said(&kind)
+    );
     let content = event.get("content").unwrap_or(&Value::Null);
     check!(*content == sample.content, "{} is {what} with other content: {content}", sample.what);
     Ok(())
@@ -182,7 +188,10 @@ async fn inside(ctx: &Context) -> Result<(), Finding> {
         check!(opened == inner, "{} is another event when it is decrypted", sample.what);
         let expected =
             if prepared.relates_to.is_some() { SettledRelation::Same } else { SettledRelation::None };
-        sure(relation == expected, format!("the relation of {} is {relation:?}", sample.what))?;
+        sure(
+            relation == expected,
+            format!("the relation of {} is read as one of another kind", sample.what),
+        )?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::case::{Case, Finding, check, driven_case};
+use crate::case::{Case, Finding, check, driven_case, said};
 use crate::cases::steps::text;
 use crate::context::Context;
 
@@ -87,14 +87,20 @@ async fn fallback(ctx: &Context) -> Result<(), Finding> {
         let (text, _) = shown(ctx, kind, content, &[without]).await?;
         check!(
             text.contains(says),
-            "{kind} is shown as {text:?} to whoever does not know it, without {says:?}"
+            "{kind} is shown as {text} to whoever does not know it, without {says}",
+            text = said(&text),
+            says = said(&says)
         );
     }
     for (kind, content) in
         [("m.message", json!({})), ("org.example.any", json!({"org.example.any": {"a": 1}}))]
     {
         let (text, html) = shown(ctx, kind, &content, &[]).await?;
-        check!(text.is_empty() && html.is_empty(), "{kind} has nothing to show, and is shown as {text:?}");
+        check!(
+            text.is_empty() && html.is_empty(),
+            "{kind} has nothing to show, and is shown as {text}",
+            text = said(&text)
+        );
     }
     Ok(())
 }
@@ -132,11 +138,24 @@ async fn renderings(ctx: &Context) -> Result<(), Finding> {
         ("m.room.message", legacy(json!({"m.text": "newer"})), "newer", "newer", "older"),
     ] {
         let (text, html) = shown(ctx, kind, &content, &[]).await?;
-        check!(text.contains(text_says), "{content} is shown as {text:?} instead of {text_says:?}");
-        check!(html.contains(html_says), "{content} is shown as the HTML {html:?} instead of {html_says:?}");
+        check!(
+            text.contains(text_says),
+            "{content} is shown as {text} instead of {text_says}",
+            text = said(&text),
+            text_says = said(&text_says)
+        );
+        check!(
+            html.contains(html_says),
+            "{content} is shown as the HTML {html} instead of {html_says}",
+            html = said(&html),
+            html_says = said(&html_says)
+        );
         check!(
             !text.contains(not) && !html.contains(not),
-            "{content} is shown with {not:?}: {text:?}, {html:?}"
+            "{content} is shown with {not}: {text}, {html}",
+            not = said(&not),
+            text = said(&text),
+            html = said(&html)
         );
     }
     Ok(())
@@ -153,8 +172,20 @@ async fn safe_html(ctx: &Context) -> Result<(), Finding> {
         ("<p style=\"position:fixed\">a</p>", "<p>a</p>", "fixed"),
     ] {
         let (_, shown) = shown(ctx, "m.message", &json!({"m.text": "fish a b", "m.html": html}), &[]).await?;
-        check!(shown.contains(kept), "of {html:?} only {shown:?} is shown, without {kept:?}");
-        check!(!shown.contains(gone), "{html:?} is shown with {gone:?}: {shown:?}");
+        check!(
+            shown.contains(kept),
+            "of {html} only {shown} is shown, without {kept}",
+            html = said(&html),
+            shown = said(&shown),
+            kept = said(&kept)
+        );
+        check!(
+            !shown.contains(gone),
+            "{html} is shown with {gone}: {shown}",
+            html = said(&html),
+            gone = said(&gone),
+            shown = said(&shown)
+        );
     }
     Ok(())
 }
@@ -174,6 +205,10 @@ async fn malformed(ctx: &Context) -> Result<(), Finding> {
         shown(ctx, kind, &content, &[]).await?;
     }
     let (text, _) = shown(ctx, "m.message", &json!({"m.text": "still there"}), &[]).await?;
-    check!(text.contains("still there"), "after malformed content a text is shown as {text:?}");
+    check!(
+        text.contains("still there"),
+        "after malformed content a text is shown as {text}",
+        text = said(&text)
+    );
     Ok(())
 }
