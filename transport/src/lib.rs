@@ -32,6 +32,7 @@ mod delivery;
 pub mod devices;
 pub mod edus;
 pub mod error;
+mod fresh;
 pub mod keys;
 pub mod lifecycle;
 pub mod limits;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::middleware::from_fn_with_state;
 use mimi_linearized::id::ServerName;
 use mimi_linearized::signing::SigningKey;
@@ -21,6 +22,7 @@ use self::renewal::Renewal;
 use crate::assembly::{Assembly, Unchanged};
 use crate::client::{ClientLimits, FederationClient, carrier};
 use crate::clock::{self, Clock};
+use crate::fresh::fresh;
 use crate::keys::{KeptKeys, KeyLimits, OwnKeys, OwnKeysError, RemoteKeys};
 use crate::limits::Limits;
 use crate::media::{Media, MediaError, MediaSettings};
@@ -234,6 +236,7 @@ impl Server {
         if let Some(to) = &config.delegate_to {
             router = router.route(WELL_KNOWN_PATH, well_known::serve(to));
         }
+        let router = is_fresh(&node, router);
         let router = router.layer(from_fn_with_state((node.clone(), Side::Federation), observe));
         let router = assembly.federation(router, &node);
         let stopped = wait(stop.subscribe());
@@ -244,7 +247,7 @@ impl Server {
             listening.lifecycle.listening(false);
         }));
         if let Some(control) = control {
-            let router = assembly.control(control::router(node.clone()), &node);
+            let router = assembly.control(is_fresh(&node, control::router(node.clone())), &node);
             let stopped = wait(stop.subscribe());
             listeners.push(tokio::spawn(serve_plain(control, router, ServerLimits::default(), stopped)));
         }
@@ -313,6 +316,11 @@ impl Server {
         }
         self.store.close().await
     }
+}
+
+/// With other processes of this server, requests are answered by what all of them know.
+fn is_fresh(node: &Node, router: Router) -> Router {
+    if node.store.is_shared() { router.layer(from_fn_with_state(node.clone(), fresh)) } else { router }
 }
 
 async fn wait(mut stop: watch::Receiver<bool>) {

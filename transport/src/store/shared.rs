@@ -1,5 +1,7 @@
 //! What a store says of the other processes that share it.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use mimi_linearized::id::{RoomId, ServerName};
 use tokio::sync::broadcast;
@@ -65,5 +67,11 @@ pub trait SharedStore: Send + Sync + 'static {
     /// [`StoreError`](super::StoreError) if that cannot be found out.
     async fn catch_up(&self) -> Result<(), super::StoreError> {
         Ok(())
+    }
+
+    /// The same together with whoever else wants it, and not longer than this: a store that does not answer leaves what is
+    /// read as it is.
+    async fn freshen(&self, within: Duration) {
+        let _ = within;
     }
 }

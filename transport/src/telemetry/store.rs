@@ -1,7 +1,7 @@
 //! How long the store takes.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use mimi_linearized::id::{DeviceId, EventId, RoomId, ServerName, UserId};
@@ -340,5 +340,9 @@ impl SharedStore for Measured {
 
     async fn catch_up(&self) -> Result<(), StoreError> {
         measured!(self.catch_up())
+    }
+
+    async fn freshen(&self, within: Duration) {
+        self.inner.freshen(within).await;
     }
 }

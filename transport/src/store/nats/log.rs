@@ -18,6 +18,7 @@ use super::super::command::{Command, Message, Outcome, encode};
 use super::super::sqlite::SqliteStore;
 use super::super::sqlite::view::Applied;
 use super::super::{Change, ExpectedHead, StoreError};
+use super::fresh::Fresh;
 
 /// How long one attempt may take. A change is attempted again under the same id, so that it is made once.
 const ATTEMPT: Duration = Duration::from_secs(2);
@@ -62,6 +63,7 @@ pub(super) struct Log {
     /// When another NATS server was tried last.
     tried: Mutex<Instant>,
     waiting: Mutex<HashMap<String, oneshot::Sender<Result<Outcome, StoreError>>>>,
+    fresh: Fresh,
     patience: Duration,
 }
 
@@ -88,6 +90,7 @@ impl Log {
             count: AtomicU64::new(0),
             tried: Mutex::new(Instant::now()),
             waiting: Mutex::default(),
+            fresh: Fresh::default(),
             patience,
         }
     }
@@ -227,6 +230,16 @@ impl Log {
     /// Waits until the view holds everything that the log held when this was called.
     pub(super) async fn catch_up(&self) -> Result<(), StoreError> {
         self.catch_up_by(Instant::now() + self.patience).await
+    }
+
+    /// The same, together with whoever else wants it, and not longer than this.
+    pub(super) async fn freshen(&self, within: Duration) {
+        let look = async {
+            if !matches!(timeout(within, self.catch_up()).await, Ok(Ok(()))) {
+                tracing::debug!("what other processes did just now is not known");
+            }
+        };
+        self.fresh.look(look).await;
     }
 
     async fn catch_up_by(&self, deadline: Instant) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@
 
 mod address;
 mod agreement;
+mod fresh;
 mod log;
 mod members;
 mod queues;
@@ -243,6 +244,10 @@ impl SharedStore for NatsStore {
 
     async fn catch_up(&self) -> Result<(), StoreError> {
         self.log.catch_up().await
+    }
+
+    async fn freshen(&self, within: Duration) {
+        self.log.freshen(within).await;
     }
 }
 
