@@ -19,15 +19,17 @@ use crate::{FAILED, USAGE};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 FILE is TOML: `room-versions` (I.1 unless given) and a [[server]] for each, with a `name` for the table and either
-  start = [\"program\", \"arguments\"…], where {name}, {listen}, {port}, {data}, {cert}, {key}, {ca} and {mimi} are filled
-    in, of a program that prints a line of JSON with `server_name` and `control` (IP:PORT) when it is ready, or
-  server-name, driver = \"control=URL\", ca and resolve of one that runs already.
+  start = [\"program\", \"arguments\"…], where {name}, {listen}, {port}, {data}, {cert}, {key}, {ca}, {mimi} and {unique}
+    are filled in, of a program that prints a line of JSON with `server_name` and `control` (IP:PORT) when it is ready, or
+  server-name, driver = \"control=URL\" or \"matrix=URL\" (the Matrix client-server API, with password or
+    registration-token), ca and resolve of one that runs already.
 Servers of both kinds have to trust DIR/ca.pem of --ca-dir, which started ones have their certificate from.
 
 Exit codes: 0 every pair that was tried works; 1 one does not; 2 the command line or the file is wrong.
 
 Examples:
   mimi matrix
+  mimi matrix --store embedded --store 'nats://127.0.0.1:4222?replicas=1'
   mimi matrix lab.toml --html matrix.html --json matrix.json")]
 pub(super) struct MatrixArguments {
     /// The servers; without it, the reference server with itself, in every room version
@@ -168,10 +170,19 @@ impl Lab {
                 |version| Cell { verdict: Verdict::Skip, reason: Some(reason.to_owned()), ..cell(version) };
             return versions.iter().map(skip).collect();
         }
+        let names = (hub.name.clone(), participant.name.clone());
         let (hub, participant) = match self.start(hub, participant).await {
             Ok(servers) => servers,
             Err(error) => return failed(error),
         };
+        for (running, of) in [(&hub, &names.0), (&participant, &names.1)] {
+            if let Err(why) = &running.target.control {
+                let reason = format!("{of} is not tried: {why}");
+                let skip =
+                    |version| Cell { verdict: Verdict::Skip, reason: Some(reason.clone()), ..cell(version) };
+                return versions.iter().map(skip).collect();
+            }
+        }
         let mut cells = Vec::new();
         for version in versions {
             match self.context(&hub, &participant) {

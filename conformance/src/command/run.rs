@@ -121,7 +121,7 @@ pub(crate) struct RunArguments {
 struct MatrixArguments {
     /// With matrix=URL: the password of the users that the suite registers there, or logs in
     #[arg(long, value_name = "PASSWORD", env = "MIMI_MATRIX_PASSWORD", hide_env_values = true)]
-    #[arg(default_value = "a conformance suite's")]
+    #[arg(default_value = Accounts::PASSWORD)]
     matrix_password: String,
     /// With matrix=URL: the token that registering asks for, if it does
     #[arg(long, value_name = "TOKEN", env = "MIMI_MATRIX_TOKEN", hide_env_values = true)]

@@ -7,7 +7,7 @@ use mimi_linearized::id::{RoomVersionId, ServerName};
 use mimi_transport::resolve::{StaticEntry, StaticEntryError};
 use serde::Deserialize;
 
-use crate::target::{Control, ControlError};
+use crate::target::{Accounts, Control, ControlError};
 
 /// Why a file has no servers.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub(crate) enum ConfigError {
     #[error("the server {0:?} has either `start`, or `server-name` and `driver`")]
     Which(String),
     /// A driver is none.
-    #[error("the driver of {server:?} is control=URL: {error}")]
+    #[error("the driver of {server:?} is control=URL or matrix=URL: {error}")]
     Driver {
         /// The server.
         server: String,
@@ -79,6 +79,8 @@ struct Entry {
     ca: Option<PathBuf>,
     #[serde(default)]
     resolve: Vec<String>,
+    password: Option<String>,
+    registration_token: Option<String>,
 }
 
 /// Every pair of these is tried.
@@ -115,6 +117,19 @@ pub(crate) enum How {
         /// Where names are.
         resolve: Vec<StaticEntry>,
     },
+    /// It runs already, and is driven through the Matrix client-server API.
+    Homeserver {
+        /// Its name.
+        server_name: ServerName,
+        /// Where that API is.
+        url: String,
+        /// How users get onto it.
+        accounts: Accounts,
+        /// The CA that verifies its certificates.
+        ca: Option<PathBuf>,
+        /// Where names are.
+        resolve: Vec<StaticEntry>,
+    },
 }
 
 impl Config {
@@ -140,9 +155,21 @@ impl Config {
         Ok(Self { room_versions: file.room_versions, servers })
     }
 
-    /// The reference server, once with each of these stores, and every room version that it makes rooms of.
+    /// The reference server, once with each of these stores, and every room version that it makes rooms of. Servers that
+    /// keep their data in one NATS cluster have streams of their own there, unless a prefix is given.
     pub(crate) fn reference(stores: &[String]) -> Self {
-        let server = |store: &String| {
+        let server = |(index, store): (usize, &String)| {
+            let (kind, is_elsewhere) =
+                store.split_once("://").map_or((store.as_str(), false), |(scheme, _)| (scheme, true));
+            let is_one_of_many = stores.iter().filter(|other| other.starts_with(kind)).count() > 1;
+            let number = if is_one_of_many { format!(" {}", index.saturating_add(1)) } else { String::new() };
+            let joint = if store.contains('?') { '&' } else { '?' };
+            let prefix = if is_elsewhere && !store.contains("prefix=") {
+                format!("{joint}prefix=matrix-{{unique}}")
+            } else {
+                String::new()
+            };
+            let store = format!("{store}{prefix}");
             let words = [
                 "{mimi}",
                 "serve",
@@ -164,15 +191,15 @@ impl Config {
                 "--rate-limit",
                 "off",
                 "--store",
-                store,
+                &store,
             ];
             let start = words.iter().map(|word| (*word).to_owned()).collect();
-            ServerConfig { name: format!("mimi, {store}"), how: How::Start(start) }
+            ServerConfig { name: format!("mimi, {kind}{number}"), how: How::Start(start) }
         };
         let versions = mimi_linearized::version::RoomVersions::lm_04();
         Self {
             room_versions: versions.ids().cloned().collect(),
-            servers: stores.iter().map(server).collect(),
+            servers: stores.iter().enumerate().map(server).collect(),
         }
     }
 }
@@ -186,18 +213,28 @@ impl ServerConfig {
 
 impl Entry {
     fn server(self, folder: &Path) -> Result<ServerConfig, ConfigError> {
-        let Self { name, start, server_name, driver, ca, resolve } = self;
+        let Self { name, start, server_name, driver, ca, resolve, password, registration_token } = self;
         let how = match (start, server_name, driver) {
             (Some(start), None, None) if !start.is_empty() => How::Start(start),
             (None, Some(server_name), Some(driver)) => {
                 let wrong = |error: String| ConfigError::Driver { server: name.clone(), error };
-                let url =
-                    driver.strip_prefix("control=").ok_or_else(|| wrong(format!("{driver:?} is none")))?;
-                let control = Control::at(url).map_err(|error: ControlError| wrong(error.to_string()))?;
                 let resolve = resolve.iter().map(|entry| entry.parse()).collect::<Result<_, _>>();
                 let resolve =
                     resolve.map_err(|error| ConfigError::Resolve { server: name.clone(), error })?;
-                How::Reach { server_name, control, ca: ca.map(|ca| folder.join(ca)), resolve }
+                let ca = ca.map(|ca| folder.join(ca));
+                match driver.split_once('=') {
+                    Some(("control", url)) => {
+                        let control =
+                            Control::at(url).map_err(|error: ControlError| wrong(error.to_string()))?;
+                        How::Reach { server_name, control, ca, resolve }
+                    }
+                    Some(("matrix", url)) => {
+                        let password = password.unwrap_or_else(|| Accounts::PASSWORD.to_owned());
+                        let accounts = Accounts { password, registration_token };
+                        How::Homeserver { server_name, url: url.to_owned(), accounts, ca, resolve }
+                    }
+                    _ => return Err(wrong(format!("{driver:?} is none"))),
+                }
             }
             _ => return Err(ConfigError::Which(name)),
         };
@@ -232,6 +269,35 @@ mod tests {
     }
 
     #[test]
+    fn a_homeserver_is_driven_through_its_clients_api() {
+        let config = parse(
+            "[[server]]\nname = 'synapse'\nserver-name = 'hs.example'\ndriver = 'matrix=http://127.0.0.1:8008'\n\
+             registration-token = 'abc'\nca = 'ca.pem'\n",
+        )
+        .unwrap();
+        let How::Homeserver { url, accounts, ca, .. } = &config.servers[0].how else { panic!("{config:?}") };
+        assert_eq!(url, "http://127.0.0.1:8008");
+        assert_eq!(accounts.registration_token.as_deref(), Some("abc"));
+        assert_eq!(ca.as_deref(), Some(Path::new("lab/ca.pem")));
+        assert!(!config.servers[0].can_be_two());
+    }
+
+    #[test]
+    fn reference_servers_on_one_cluster_have_streams_of_their_own() {
+        let stores = ["embedded", "nats://u:p@a:4222?replicas=1", "nats://b?prefix=x"].map(str::to_owned);
+        let config = Config::reference(&stores);
+        let names: Vec<_> = config.servers.iter().map(|server| server.name.as_str()).collect();
+        assert_eq!(names, ["mimi, embedded", "mimi, nats 2", "mimi, nats 3"]);
+        let store = |index: usize| match &config.servers[index].how {
+            How::Start(words) => words.last().unwrap().clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(store(0), "embedded");
+        assert_eq!(store(1), "nats://u:p@a:4222?replicas=1&prefix=matrix-{unique}");
+        assert_eq!(store(2), "nats://b?prefix=x");
+    }
+
+    #[test]
     fn what_is_no_configuration_says_why() {
         for (text, says) in [
             ("", "names no [[server]]"),
@@ -241,6 +307,7 @@ mod tests {
             ("[[server]]\nname = 'a'\nstart = ['x']\nserver-name = 'b.example'", "either `start`"),
             ("[[server]]\nname = 'a'\nserver-name = 'b.example'\ndriver = 'telepathy'", "telepathy"),
             ("[[server]]\nname = 'a'\nserver-name = 'b.example'\ndriver = 'control=x'", "control=URL"),
+            ("[[server]]\nname = 'a'\nserver-name = 'b.example'\ndriver = 'none'", "matrix=URL"),
             ("[[server]]\nname = 'a'\nfolder = 'x'", "folder"),
         ] {
             let error = parse(text).unwrap_err();

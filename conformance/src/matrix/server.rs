@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use mimi_linearized::id::ServerName;
 use mimi_transport::resolve::StaticEntry;
-use mimi_transport::tls::ServerCertificate;
+use mimi_transport::tls::{Roots, ServerCertificate, TlsError};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::config::How;
 use crate::environment::{Ports, Reserved};
 use crate::report::TargetInfo;
-use crate::target::{Control, Target};
+use crate::target::{self, Control, DriverError, Target, Undriven};
 
 /// How long a server may take to say that it is ready.
 const START: Duration = Duration::from_secs(60);
@@ -29,6 +29,12 @@ pub(crate) enum StartError {
     /// There is no place for it.
     #[error("there is no place for a server: {0}")]
     Place(#[source] std::io::Error),
+    /// A homeserver cannot be driven.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+    /// A CA cannot be used.
+    #[error(transparent)]
+    Ca(#[from] TlsError),
     /// The program cannot be started.
     #[error("{program} cannot be started: {error}")]
     Program {
@@ -74,6 +80,7 @@ pub(crate) struct Running {
     /// Where names are.
     pub(crate) resolve: Vec<StaticEntry>,
     _started: Option<Started>,
+    _driven: Option<target::Matrix>,
 }
 
 struct Started {
@@ -104,7 +111,23 @@ impl Running {
                 ca: ca.clone(),
                 resolve: resolve.clone(),
                 _started: None,
+                _driven: None,
             }),
+            How::Homeserver { server_name, url, accounts, ca, resolve } => {
+                let mut roots = Roots::system();
+                for ca in ca.iter().map(AsRef::as_ref).chain([start.ca]) {
+                    roots.add_pem_file(ca)?;
+                }
+                let (driven, _) =
+                    target::Matrix::start(url, server_name.clone(), &roots, accounts.clone()).await?;
+                let control = driven.control.clone();
+                let mut target = target(server_name.clone(), control, format!("matrix={url}"));
+                if !driven.has_linearized_rooms() {
+                    target.control = Err(Undriven::OtherRooms);
+                }
+                let (ca, resolve) = (ca.clone(), resolve.clone());
+                Ok(Self { target, ca, resolve, _started: None, _driven: Some(driven) })
+            }
         }
     }
 
@@ -115,6 +138,7 @@ impl Running {
         // Its port is its own as long as it runs.
         let port = start.ports.reserve(None).await.map_err(StartError::Place)?;
         let number = port.name.port().unwrap_or_default();
+        let unique = format!("{:016x}", rand::random::<u64>());
         let fill = |word: &String| {
             let path = |path: &Path| path.display().to_string();
             [
@@ -126,6 +150,7 @@ impl Running {
                 ("{cert}", path(&start.certificate.certificate)),
                 ("{key}", path(&start.certificate.key)),
                 ("{ca}", path(start.ca)),
+                ("{unique}", unique.clone()),
             ]
             .iter()
             .fold(word.clone(), |word, (what, with)| word.replace(what, with))
@@ -162,6 +187,7 @@ impl Running {
                 ca: None,
                 resolve: Vec::new(),
                 _started: Some(started),
+                _driven: None,
             }),
             _ => {
                 let text = std::fs::read(&path).unwrap_or_default();

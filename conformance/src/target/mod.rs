@@ -8,7 +8,7 @@ pub(crate) use control::{Control, ControlError, Room, segment};
 pub(crate) use embedded::Embedded;
 #[cfg(feature = "mutants")]
 pub(crate) use embedded::EmbeddedError;
-pub(crate) use matrix::{Accounts, Matrix};
+pub(crate) use matrix::{Accounts, DriverError, Matrix};
 
 use std::sync::Arc;
 

@@ -1,5 +1,8 @@
 //! `mimi matrix`
 
+#[path = "../../../transport/tests/cluster/nats.rs"]
+mod nats;
+
 use serde_json::{Value, json};
 
 use super::{Serving, code, mimi, output, text};
@@ -24,6 +27,22 @@ fn the_reference_server_works_with_itself_in_every_room_version() {
     assert!(text(&output.stderr).contains("2 pairs passed, 0 partly, 0 failed, 0 skipped"));
     let page = std::fs::read_to_string(page).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && !page.contains("<script"));
+}
+
+#[test]
+fn the_pairs_of_one_implementation_are_its_stores() {
+    if !nats::is_here() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let setting = nats::Setting { name: "alone".to_owned(), ..nats::Setting::default() };
+    let server = nats::NatsServer::start(folder.path(), &setting);
+    let store = format!("nats://{}?replicas=1", server.address());
+    let output = output(&["matrix", "--store", "embedded", "--store", &store]);
+    assert_eq!(code(&output), 0, "{}{}", text(&output.stdout), text(&output.stderr));
+    let table = text(&output.stdout);
+    assert!(table.contains("8 pairs passed, 0 partly, 0 failed, 0 skipped"), "{table}");
+    assert!(table.contains("mimi, nats") && !table.contains(&server.address()), "{table}");
 }
 
 #[test]

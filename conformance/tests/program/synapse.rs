@@ -144,4 +144,47 @@ fn a_homeserver_is_driven_and_judged() {
     assert!(text(&wrong.stderr).contains("two users are registered, or log in"), "{}", text(&wrong.stderr));
     let (status, _) = http(&homeserver.client_api, "GET", "/_matrix/client/versions", None);
     assert_eq!(status, 200);
+    has_a_place_in_the_matrix(&homeserver, folder.path());
+}
+
+/// A homeserver without rooms of Linearized Matrix is in the table, with the reason why nothing is tried.
+fn has_a_place_in_the_matrix(homeserver: &Homeserver, folder: &Path) {
+    let (file, name) = (folder.join("matrix.toml"), &homeserver.name);
+    let entries = |password: &str| {
+        format!(
+            "[[server]]\nname = 'synapse'\nserver-name = '{name}'\ndriver = 'matrix=http://{}'\nca = 'peers/ca.pem'\n\
+             {password}[[server]]\nname = 'broken'\nstart = ['{{mimi}}', 'no-such-command']\n",
+            homeserver.client_api
+        )
+    };
+    let cells = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let tried = output(&["matrix", file.to_str().unwrap(), "--json", "-"]);
+        assert_eq!(code(&tried), 1, "{}", text_of(&tried));
+        let matrix: Value = serde_json::from_slice(&tried.stdout).unwrap();
+        matrix["cells"].as_array().unwrap().clone()
+    };
+    let with_itself = &cells(&entries(""))[0];
+    assert_eq!(with_itself["verdict"], "skip", "{with_itself}");
+    // Its password is looked at before anything else.
+    let refused = &cells(&entries("password = 'another'\n"))[1];
+    assert!(refused["reason"].as_str().unwrap().contains("two users are registered, or log in"), "{refused}");
+
+    let reference = "[[server]]\nname = 'ours'\nstart = ['{mimi}', 'serve', '--server-name', '{name}', '--listen', '{listen}', \
+                     '--control', '127.0.0.1:0', '--data-dir', '{data}', '--tls-cert', '{cert}', '--tls-key', '{key}', \
+                     '--ca', '{ca}', '--allow-private']\n";
+    let homeserver = entries("");
+    let homeserver = homeserver.split("[[server]]\nname = 'broken'").next().unwrap();
+    std::fs::write(&file, format!("{homeserver}{reference}")).unwrap();
+    let tried = output(&["matrix", file.to_str().unwrap(), "--json", "-"]);
+    assert_eq!(code(&tried), 0, "{}", text_of(&tried));
+    let matrix: Value = serde_json::from_slice(&tried.stdout).unwrap();
+    let verdicts: Vec<_> = matrix["cells"].as_array().unwrap().iter().map(|cell| &cell["verdict"]).collect();
+    assert_eq!(verdicts, ["skip", "skip", "skip", "pass"], "{matrix}");
+    let why = matrix["cells"][1]["reason"].as_str().unwrap();
+    assert!(why.contains("synapse") && why.contains("no room version of Linearized Matrix"), "{why}");
+}
+
+fn text_of(output: &std::process::Output) -> String {
+    format!("{}{}", text(&output.stdout), text(&output.stderr))
 }

@@ -39,6 +39,11 @@ pub(crate) struct Accounts {
     pub(crate) registration_token: Option<String>,
 }
 
+impl Accounts {
+    /// The password, unless another one is given.
+    pub(crate) const PASSWORD: &str = "a conformance suite's";
+}
+
 /// Why a call was not answered as hoped.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
