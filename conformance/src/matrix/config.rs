@@ -45,6 +45,16 @@ pub(crate) enum ConfigError {
         /// What is wrong.
         error: String,
     },
+    /// A setting is there that means nothing beside the others.
+    #[error("`{key}` of {server:?} is not for a server that is {how}")]
+    Idle {
+        /// The server.
+        server: String,
+        /// The setting.
+        key: &'static str,
+        /// How it comes about.
+        how: &'static str,
+    },
     /// A name's address is none.
     #[error("`resolve` of {server:?}: {error}")]
     Resolve {
@@ -158,18 +168,11 @@ impl Config {
     /// The reference server, once with each of these stores, and every room version that it makes rooms of. Servers that
     /// keep their data in one NATS cluster have streams of their own there, unless a prefix is given.
     pub(crate) fn reference(stores: &[String]) -> Self {
+        let kind = |store: &str| store.split_once("://").map_or(store, |(scheme, _)| scheme).to_owned();
         let server = |(index, store): (usize, &String)| {
-            let (kind, is_elsewhere) =
-                store.split_once("://").map_or((store.as_str(), false), |(scheme, _)| (scheme, true));
-            let is_one_of_many = stores.iter().filter(|other| other.starts_with(kind)).count() > 1;
+            let is_one_of_many = stores.iter().filter(|other| kind(other) == kind(store)).count() > 1;
             let number = if is_one_of_many { format!(" {}", index.saturating_add(1)) } else { String::new() };
-            let joint = if store.contains('?') { '&' } else { '?' };
-            let prefix = if is_elsewhere && !store.contains("prefix=") {
-                format!("{joint}prefix=matrix-{{unique}}")
-            } else {
-                String::new()
-            };
-            let store = format!("{store}{prefix}");
+            let (kind, store) = (kind(store), with_prefix_of_its_own(store));
             let words = [
                 "{mimi}",
                 "serve",
@@ -204,6 +207,22 @@ impl Config {
     }
 }
 
+/// A store elsewhere, with a prefix that no other server has: each one that is started has another name, and a stream is of one.
+fn with_prefix_of_its_own(store: &str) -> String {
+    let Some((address, settings)) =
+        store.split_once('?').or_else(|| store.contains("://").then_some((store, "")))
+    else {
+        return store.to_owned();
+    };
+    let mut settings: Vec<_> =
+        settings.split('&').filter(|setting| !setting.is_empty()).map(str::to_owned).collect();
+    match settings.iter_mut().find(|setting| setting.starts_with("prefix=")) {
+        Some(prefix) => prefix.push_str("-{unique}"),
+        None => settings.push("prefix=matrix-{unique}".to_owned()),
+    }
+    format!("{address}?{}", settings.join("&"))
+}
+
 impl ServerConfig {
     /// Whether there can be two of it at the same time.
     pub(crate) fn can_be_two(&self) -> bool {
@@ -214,6 +233,16 @@ impl ServerConfig {
 impl Entry {
     fn server(self, folder: &Path) -> Result<ServerConfig, ConfigError> {
         let Self { name, start, server_name, driver, ca, resolve, password, registration_token } = self;
+        let homes = [("password", password.is_some()), ("registration-token", registration_token.is_some())];
+        let reached = [("ca", ca.is_some()), ("resolve", !resolve.is_empty())];
+        let (idle, how) = match &driver {
+            None => (homes.iter().chain(&reached).find(|(_, given)| *given), "started"),
+            Some(driver) if driver.starts_with("matrix=") => (None, ""),
+            Some(_) => (homes.iter().find(|(_, given)| *given), "driven through the control API"),
+        };
+        if let Some((key, _)) = idle {
+            return Err(ConfigError::Idle { server: name, key, how });
+        }
         let how = match (start, server_name, driver) {
             (Some(start), None, None) if !start.is_empty() => How::Start(start),
             (None, Some(server_name), Some(driver)) => {
@@ -229,6 +258,10 @@ impl Entry {
                         How::Reach { server_name, control, ca, resolve }
                     }
                     Some(("matrix", url)) => {
+                        let uri = url.parse::<http::Uri>();
+                        if !uri.is_ok_and(|uri| uri.scheme().is_some() && uri.host().is_some()) {
+                            return Err(wrong(format!("{url:?} is no URL")));
+                        }
                         let password = password.unwrap_or_else(|| Accounts::PASSWORD.to_owned());
                         let accounts = Accounts { password, registration_token };
                         How::Homeserver { server_name, url: url.to_owned(), accounts, ca, resolve }
@@ -294,7 +327,7 @@ mod tests {
         };
         assert_eq!(store(0), "embedded");
         assert_eq!(store(1), "nats://u:p@a:4222?replicas=1&prefix=matrix-{unique}");
-        assert_eq!(store(2), "nats://b?prefix=x");
+        assert_eq!(store(2), "nats://b?prefix=x-{unique}");
     }
 
     #[test]
@@ -308,6 +341,12 @@ mod tests {
             ("[[server]]\nname = 'a'\nserver-name = 'b.example'\ndriver = 'telepathy'", "telepathy"),
             ("[[server]]\nname = 'a'\nserver-name = 'b.example'\ndriver = 'control=x'", "control=URL"),
             ("[[server]]\nname = 'a'\nserver-name = 'b.example'\ndriver = 'none'", "matrix=URL"),
+            ("[[server]]\nname = 'a'\nserver-name = 'b.example'\ndriver = 'matrix='", "is no URL"),
+            ("[[server]]\nname = 'a'\nstart = ['x']\nca = 'ca.pem'", "`ca` of \"a\" is not for"),
+            (
+                "[[server]]\nname = 'a'\nserver-name = 'b.example'\ndriver = 'control=http://127.0.0.1:1'\npassword = 'x'",
+                "`password` of \"a\" is not for",
+            ),
             ("[[server]]\nname = 'a'\nfolder = 'x'", "folder"),
         ] {
             let error = parse(text).unwrap_err();

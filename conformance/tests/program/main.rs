@@ -24,6 +24,7 @@ mod serve;
 mod services;
 mod shim;
 mod synapse;
+mod templates;
 mod third_party;
 mod vectors;
 

@@ -37,7 +37,7 @@ fn the_pairs_of_one_implementation_are_its_stores() {
     let folder = tempfile::tempdir().unwrap();
     let setting = nats::Setting { name: "alone".to_owned(), ..nats::Setting::default() };
     let server = nats::NatsServer::start(folder.path(), &setting);
-    let store = format!("nats://{}?replicas=1", server.address());
+    let store = format!("nats://{}?replicas=1&prefix=lab", server.address());
     let output = output(&["matrix", "--store", "embedded", "--store", &store]);
     assert_eq!(code(&output), 0, "{}{}", text(&output.stdout), text(&output.stderr));
     let table = text(&output.stdout);
