@@ -16,6 +16,9 @@ use super::seen::{Answer, Asked, Sent};
 use super::store::StoreFault;
 use crate::profile::ServerSettings;
 
+/// What a body is taken for: as it is, something else, or an error.
+pub(crate) type Misreads = fn(&[u8]) -> Result<Option<Vec<u8>>, StatusCode>;
+
 /// One fault of a server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
@@ -40,7 +43,7 @@ pub(crate) enum Fault {
     /// What it takes requests to be: they are changed before it sees them, and what was signed stays signed.
     Takes(fn(&mut Sent)),
     /// What it makes of the bytes of a body before it reads them; an error is a failure of its own.
-    Bytes(fn(&[u8]) -> Result<Option<Vec<u8>>, StatusCode>),
+    Bytes(Misreads),
     /// What it accepts: what is wrong with a request is put right before the server sees it.
     Mends(Mending),
     /// Whether it waits for what becomes of a transaction: it does not.

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 use super::Fault;
+use super::faults::Misreads;
 use super::mending::{self, Mending};
 use super::seen::{self, Answer, Asked, Sent};
 
@@ -56,11 +57,7 @@ fn failure(status: StatusCode) -> Response<Body> {
 }
 
 /// Reads other bytes than those that came.
-async fn misread(
-    inner: Router,
-    change: fn(&[u8]) -> Result<Option<Vec<u8>>, StatusCode>,
-    request: Request<Body>,
-) -> Response<Body> {
+async fn misread(inner: Router, change: Misreads, request: Request<Body>) -> Response<Body> {
     if !matches!(request.method().as_str(), "PUT" | "POST") {
         return answered(inner, request).await;
     }

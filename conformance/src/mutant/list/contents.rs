@@ -80,7 +80,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
         &["LM-04/3.5/14", "MF-01/2/6"],
         Fault::Shows(|asked, answer| {
             edit_all_events(asked, answer, |event| {
-                event.get_mut("content").into_iter().for_each(without_nulls)
+                event.get_mut("content").into_iter().for_each(without_nulls);
             });
         }),
     ),
