@@ -12,6 +12,7 @@ mod control;
 mod coverage;
 mod damage;
 mod html;
+mod image;
 mod kills;
 mod matrix;
 mod mutants;
