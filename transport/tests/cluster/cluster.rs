@@ -1,6 +1,7 @@
 //! Three NATS servers that reach each other by links.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
 use tempfile::TempDir;
@@ -10,6 +11,9 @@ use super::nats::{NatsServer, Setting};
 use super::work;
 
 const SERVERS: usize = 3;
+
+/// How long the stream may be without a leader.
+const ELECTION: Duration = Duration::from_secs(120);
 
 /// A cluster of three.
 pub(crate) struct Cluster {
@@ -89,20 +93,22 @@ impl Cluster {
 
     /// Which server leads the stream; asks a server that is not this one.
     pub(crate) async fn leader(&self, not_asking: Option<usize>) -> usize {
+        let deadline = Instant::now() + ELECTION;
         loop {
+            assert!(Instant::now() < deadline, "the stream has no leader after {} s", ELECTION.as_secs());
             for index in (0..SERVERS).filter(|index| Some(*index) != not_asking) {
                 if let Some(leader) = self.leader_as_seen_by(index).await {
                     return leader;
                 }
             }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
     async fn leader_as_seen_by(&self, index: usize) -> Option<usize> {
         let client = async_nats::connect(self.servers[index].address()).await.ok()?;
         let mut context = jetstream::new(client);
-        context.set_timeout(std::time::Duration::from_secs(2));
+        context.set_timeout(Duration::from_secs(2));
         let info = context.get_stream_no_info("mimi").await.ok()?.get_info().await.ok()?;
         let leader = info.cluster?.leader?;
         leader.strip_prefix('n')?.parse().ok()
