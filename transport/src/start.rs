@@ -212,6 +212,7 @@ impl Server {
         let client = FederationClient::over(name.clone(), [SigningKey::clone(&key)], carrier, limits);
         let shared = assembly.store(store.shared());
         let shared: Arc<dyn Store> = Arc::new(Measured::new(shared, metrics.clone()));
+        let media = media.kept_in(&shared);
         let told = metrics.clone();
         let kept = KeptKeys::new(Arc::clone(&shared));
         let source = CountedSource::new(client.clone(), metrics.clone());

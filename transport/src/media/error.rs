@@ -8,6 +8,7 @@ use mimi_linearized::id::ServerName;
 use crate::client::ClientError;
 use crate::error::{ApiError, ErrCode};
 use crate::policy::Outsider;
+use crate::store::StoreError;
 
 /// How long to wait before asking again for an item that has not been scanned, in milliseconds.
 const RESCAN_MS: u64 = 5_000;
@@ -63,6 +64,9 @@ pub enum MediaError {
     /// The disk fails.
     #[error("the media folder: {0}")]
     Io(#[from] io::Error),
+    /// The store that several processes share fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The index fails.
     #[error("the index of media: {0}")]
     Index(#[from] rusqlite::Error),
@@ -82,7 +86,7 @@ impl From<MediaError> for ApiError {
             MediaError::NotScanned(_) => Self::not_yet_scanned(RESCAN_MS),
             MediaError::Peer { error, .. } => error,
             MediaError::Unreachable { .. } => Self::new(StatusCode::BAD_GATEWAY, ErrCode::Unknown, text),
-            MediaError::Damaged | MediaError::Io(_) | MediaError::Index(_) => {
+            MediaError::Damaged | MediaError::Io(_) | MediaError::Index(_) | MediaError::Store(_) => {
                 tracing::error!(error = %text, "media cannot be served");
                 Self::unknown("the server cannot serve the item")
             }

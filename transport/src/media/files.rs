@@ -160,6 +160,13 @@ pub(super) struct Arrived {
     path: Remaining,
 }
 
+impl Arrived {
+    /// Where it is until it is put in its place.
+    pub(super) fn path(&self) -> &Path {
+        &self.path.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

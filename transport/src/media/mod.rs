@@ -7,6 +7,7 @@
 //! | `scanner.rs` | whether a content is clean |
 //! | `multipart.rs`, `stream.rs` | how an item is sent |
 //! | `remote.rs` | other servers' items |
+//! | `shared.rs` | one's own, where several processes have them |
 //! | `turns.rs`, `error.rs` | what the others need |
 //!
 //! A content is in memory only a few pieces at a time, whatever its size. It is served to nobody before all of it was read
@@ -19,6 +20,7 @@ mod index;
 mod multipart;
 mod remote;
 mod scanner;
+mod shared;
 mod stream;
 mod turns;
 mod uri;
@@ -49,6 +51,7 @@ use self::scanner::Scanner;
 use self::stream::FileBody;
 use self::turns::Turns;
 use crate::clock;
+use crate::store::Store;
 
 /// The member of the JSON before an item that has its SHA-256 in base64.
 pub(crate) const SHA256_MEMBER: &str = "org.mimi-interop.sha256";
@@ -93,8 +96,18 @@ impl Default for MediaSettings {
 }
 
 /// A server's media. Clones share them.
-#[derive(Debug, Clone)]
-pub struct Media(Arc<Parts>);
+#[derive(Clone)]
+pub struct Media {
+    parts: Arc<Parts>,
+    /// Where its own items are, if several processes share them; what is here of them are copies then.
+    store: Option<Arc<dyn Store>>,
+}
+
+impl std::fmt::Debug for Media {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Media").field("parts", &self.parts).finish_non_exhaustive()
+    }
+}
 
 #[derive(Debug)]
 struct Parts {
@@ -155,36 +168,30 @@ impl Media {
         index.sweep(&files)?;
         let scanner = settings.scanner.clone().map(|settings| Scanner::new(settings, tls));
         let (scanning, fetching) = (Turns::default(), Turns::default());
-        Ok(Self(Arc::new(Parts {
-            own,
-            settings,
-            files,
-            index: Mutex::new(index),
-            scanner,
-            scanning,
-            fetching,
-        })))
+        let index = Mutex::new(index);
+        let parts = Parts { own, settings, files, index, scanner, scanning, fetching };
+        Ok(Self { parts: Arc::new(parts), store: None })
     }
 
     /// What is set.
     #[must_use]
     pub fn settings(&self) -> &MediaSettings {
-        &self.0.settings
+        &self.parts.settings
     }
 
     /// Takes an item of a local user. It is durable when this returns.
     ///
     /// # Errors
     /// [`MediaError::Type`], [`MediaError::TooLarge`], [`MediaError::Quota`], [`MediaError::Incomplete`], or what the disk
-    /// fails with.
+    /// or the store fails with.
     pub async fn upload(&self, owner: &UserId, about: About, mut body: Body) -> Result<Uploaded, MediaError> {
-        let MediaSettings { max_bytes, quota_bytes, allow_types, deny_types, .. } = &self.0.settings;
+        let MediaSettings { max_bytes, quota_bytes, allow_types, deny_types, .. } = &self.parts.settings;
         let kind = about.essence();
         let has = |patterns: &[TypePattern]| patterns.iter().any(|pattern| pattern.has(&kind));
         if has(deny_types) || !(allow_types.is_empty() || has(allow_types)) {
             return Err(MediaError::Type(kind));
         }
-        let mut arriving = self.0.files.begin((*max_bytes).min(*quota_bytes)).await?;
+        let mut arriving = self.parts.files.begin((*max_bytes).min(*quota_bytes)).await?;
         loop {
             let frame = tokio::time::timeout(SILENCE, body.frame()).await;
             let frame = frame.map_err(|_| MediaError::Incomplete("nothing came for too long".to_owned()))?;
@@ -194,9 +201,12 @@ impl Media {
                 arriving.write(&piece).await?;
             }
         }
-        let uri = MxcUri { server: self.0.own.clone(), id: MediaId::random() };
-        let (owner, quota) = (owner.clone(), *quota_bytes);
         let arrived = arriving.finish().await?;
+        if let Some(shared) = self.shared() {
+            return self.share(shared, owner, arrived, about).await;
+        }
+        let uri = MxcUri { server: self.parts.own.clone(), id: MediaId::random() };
+        let (owner, quota) = (owner.clone(), *quota_bytes);
         self.with_index(move |index, files| {
             index.add_own(files, &uri, &owner, &arrived, &about, (quota, clock::now_ms()))?;
             Ok(Uploaded { uri, sha256: arrived.sha256, size: arrived.size })
@@ -209,7 +219,10 @@ impl Media {
     /// # Errors
     /// [`MediaError::NotFound`], [`MediaError::Damaged`], or what scanning came to.
     pub async fn own(&self, id: &MediaId) -> Result<Item, MediaError> {
-        let uri = MxcUri { server: self.0.own.clone(), id: id.clone() };
+        if let Some(shared) = self.shared() {
+            return self.own_shared(shared, id).await;
+        }
+        let uri = MxcUri { server: self.parts.own.clone(), id: id.clone() };
         let entry = self.find(&uri).await?.ok_or(MediaError::NotFound)?;
         self.ready(&uri, entry).await
     }
@@ -219,19 +232,26 @@ impl Media {
     /// # Errors
     /// [`MediaError::NotFound`] if the user has no such item.
     pub async fn delete(&self, owner: &UserId, id: &MediaId) -> Result<(), MediaError> {
-        let (owner, id, server) = (owner.clone(), id.clone(), self.0.own.clone());
+        if let Some(shared) = self.shared() {
+            return self.delete_shared(shared, owner, id).await;
+        }
+        let (owner, id, server) = (owner.clone(), id.clone(), self.parts.own.clone());
         let deleted = self
             .with_index(move |index, files| index.delete(files, server.as_str(), id.as_str(), Some(&owner)))
             .await?;
         if deleted { Ok(()) } else { Err(MediaError::NotFound) }
     }
 
-    /// How many bytes a user's items have, and which these are, those that were not asked for longest first.
+    /// How many bytes a user's items have, and which these are: those that were not asked for longest first, or by their
+    /// ids if several processes share them.
     ///
     /// # Errors
     /// [`MediaError`] if the index fails.
     pub async fn of_user(&self, owner: &UserId) -> Result<(u64, Vec<OwnItem>), MediaError> {
-        let (owner, server) = (owner.clone(), self.0.own.clone());
+        if let Some(shared) = self.shared() {
+            return self.of_user_shared(shared, owner).await;
+        }
+        let (owner, server) = (owner.clone(), self.parts.own.clone());
         let (used, items) = self.with_index(move |index, _| index.of_user(&owner)).await?;
         let item = |(id, entry): (String, Entry)| {
             let uri = MxcUri { server: server.clone(), id: MediaId::parse(&id)? };
@@ -253,15 +273,15 @@ impl Media {
     }
 
     async fn open_whole(&self, entry: &Entry) -> Result<std::fs::File, MediaError> {
-        let (files, sha256, size) = (self.0.files.clone(), entry.sha256, entry.size);
+        let (files, sha256, size) = (self.parts.files.clone(), entry.sha256, entry.size);
         blocking(move || files.open_whole(&sha256, size)).await
     }
 
     /// Asks the scanner, unless it has answered lately. Only its word lets an item through.
     async fn make_sure_it_is_clean(&self, uri: &MxcUri, entry: &Entry) -> Result<(), MediaError> {
-        let Some(scanner) = &self.0.scanner else { return Ok(()) };
+        let Some(scanner) = &self.parts.scanner else { return Ok(()) };
         // Whoever comes meanwhile waits for the same answer.
-        let _turn = self.0.scanning.take(entry.sha256).await;
+        let _turn = self.parts.scanning.take(entry.sha256).await;
         let sha256 = entry.sha256;
         let known = self.with_index(move |index, _| index.verdict(&sha256)).await?;
         let holds = i64::try_from(scanner.settings.holds.as_millis()).unwrap_or(i64::MAX);
@@ -296,7 +316,7 @@ impl Media {
         &self,
         work: impl FnOnce(&mut Index, &Files) -> Result<T, MediaError> + Send + 'static,
     ) -> Result<T, MediaError> {
-        let parts = Arc::clone(&self.0);
+        let parts = Arc::clone(&self.parts);
         blocking(move || {
             // A change that panics half-way is rolled back.
             let mut index = parts.index.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,7 +13,6 @@ use super::multipart::{Piece, Reader};
 use super::{About, Item, Media, MediaError, MxcUri, SHA256_MEMBER, SILENCE};
 use crate::api::media_download;
 use crate::client::{ClientError, FederationClient};
-use crate::clock;
 use crate::policy::Outsider;
 
 /// The most bytes of JSON before an item.
@@ -25,33 +24,27 @@ impl Media {
     /// # Errors
     /// As [`Media::own`], and what the other server answers, or why it does not.
     pub async fn get(&self, client: &FederationClient, uri: &MxcUri) -> Result<Item, MediaError> {
-        if uri.server == self.0.own {
+        if uri.server == self.parts.own {
             return self.own(&uri.id).await;
         }
         // Whoever comes meanwhile waits for the same copy.
-        let turn = self.0.fetching.take(uri.clone()).await;
+        let turn = self.parts.fetching.take(uri.clone()).await;
         let entry = match self.find(uri).await? {
             Some(entry) => entry,
             None => {
-                let fetched = timeout(self.0.settings.fetch, self.fetch(client, uri)).await;
-                fetched
-                    .unwrap_or_else(|_| Err(unreachable(uri, ClientError::Timeout(self.0.settings.fetch))))?;
+                let fetched = timeout(self.parts.settings.fetch, self.fetch(client, uri)).await;
+                fetched.unwrap_or_else(|_| {
+                    Err(unreachable(uri, ClientError::Timeout(self.parts.settings.fetch)))
+                })?;
                 self.find(uri).await?.ok_or(MediaError::NotFound)?
             }
         };
         drop(turn);
-        let ready = self.ready(uri, entry).await;
-        if matches!(ready, Err(MediaError::Damaged)) {
-            // The next one who asks gets a new copy.
-            let (server, id) = (uri.server.clone(), uri.id.clone());
-            self.with_index(move |index, files| index.delete(files, server.as_str(), id.as_str(), None))
-                .await?;
-        }
-        ready
+        self.ready_copy(uri, entry).await
     }
 
     async fn fetch(&self, client: &FederationClient, uri: &MxcUri) -> Result<(), MediaError> {
-        let (headers, body) = match media_download::call(client, uri, self.0.settings.fetch).await {
+        let (headers, body) = match media_download::call(client, uri, self.parts.settings.fetch).await {
             Ok(answer) => answer,
             Err(ClientError::Outsider(server)) => return Err(Outsider(server).into()),
             Err(ClientError::Api { error, .. }) => {
@@ -60,11 +53,7 @@ impl Media {
             Err(error) => return Err(unreachable(uri, error)),
         };
         let (arrived, about) = self.take_in(uri, &headers, body).await?;
-        let (uri, cache) = (uri.clone(), self.0.settings.cache_bytes);
-        self.with_index(move |index, files| {
-            index.add_copy(files, &uri, &arrived, &about, (cache, clock::now_ms()))
-        })
-        .await
+        self.keep_copy(uri, arrived, about).await
     }
 
     /// Writes an item to the disk as it arrives.
@@ -77,7 +66,7 @@ impl Media {
         let unusable = |what: String| unreachable(uri, ClientError::Unusable(what));
         let mut reader =
             Reader::new(headers.get(CONTENT_TYPE)).map_err(|error| unusable(error.to_string()))?;
-        let mut arriving = self.0.files.begin(self.0.settings.max_bytes).await?;
+        let mut arriving = self.parts.files.begin(self.parts.settings.max_bytes).await?;
         let (mut part, mut said, mut about) = (0_u8, Vec::new(), About::default());
         loop {
             let frame = timeout(SILENCE, body.frame()).await;

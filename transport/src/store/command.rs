@@ -10,11 +10,18 @@ use serde::{Deserialize, Serialize};
 use super::apart::Sha256;
 use super::{
     Claimed, Evidence, ExpectedHead, Flight, InboxItem, InviteRecord, NewKeyPackage, NewRecord, Outgoing,
-    StoreError, StoredAnswer, StoredKeys, StoredSnapshot, TransactionKey, encoding,
+    SharedItem, StoreError, StoredAnswer, StoredKeys, StoredSnapshot, TransactionKey, encoding,
 };
 
-/// The newest format of a message. It is the first byte of each.
-pub(super) const FORMAT: u8 = 1;
+/// The newest format of a message. Each message begins with the oldest format that has all of it, in one byte, so that
+/// processes of an older version go on until they meet what they do not know.
+pub(super) const FORMAT: u8 = 2;
+
+/// What can be put into the log.
+pub(super) trait Written: Serialize {
+    /// The oldest format that has it.
+    fn format(&self) -> u8;
+}
 
 /// What a message of the log holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,6 +205,35 @@ pub(super) enum Command {
         #[serde(with = "encoding::bytes")]
         permissions: Vec<u8>,
     },
+    /// Adds an item, unless its owner's would have more than `quota` bytes then. Since format 2.
+    AddMedia {
+        item: SharedItem,
+        quota: u64,
+    },
+    /// Since format 2.
+    DeleteMedia {
+        owner: UserId,
+        id: String,
+    },
+}
+
+impl Written for Command {
+    fn format(&self) -> u8 {
+        match self {
+            Self::AddMedia { .. } | Self::DeleteMedia { .. } => 2,
+            _ => 1,
+        }
+    }
+}
+
+impl Written for Message {
+    fn format(&self) -> u8 {
+        match self {
+            Self::Whole(command) => command.format(),
+            // What the pieces are of says so itself.
+            Self::Part { .. } | Self::Parts { .. } => 1,
+        }
+    }
 }
 
 /// What a change came to. It follows from the changes before it, and is the same in every process.
@@ -227,17 +263,19 @@ pub(super) enum Outcome {
     Elsewhere(String),
     /// Whose log it is.
     Introduced(Identity),
+    /// Whether an item was added.
+    Added(bool),
 }
 
 /// Writes a message, or a command that goes in pieces.
-pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
-    postcard::to_extend(value, vec![FORMAT]).map_err(|error| StoreError::Database(Box::new(error)))
+pub(super) fn encode<T: Written>(value: &T) -> Result<Vec<u8>, StoreError> {
+    postcard::to_extend(value, vec![value.format()]).map_err(|error| StoreError::Database(Box::new(error)))
 }
 
 /// Reads what [`encode`] wrote.
 pub(super) fn decode<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, StoreError> {
     match bytes.split_first() {
-        Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|error| malformed(&error)),
+        Some((1..=FORMAT, rest)) => postcard::from_bytes(rest).map_err(|error| malformed(&error)),
         Some((&format, _)) => Err(StoreError::Format { found: i64::from(format), known: i64::from(FORMAT) }),
         None => Err(malformed(&"it is empty")),
     }
@@ -260,9 +298,21 @@ mod tests {
     }
 
     #[test]
+    fn only_what_an_older_version_does_not_know_has_a_newer_format() {
+        let owner = UserId::parse("@alice:a.example").unwrap();
+        let new = Message::Whole(Box::new(Command::DeleteMedia { owner, id: "x".to_owned() }));
+        let old = Message::Whole(Box::new(Command::ForgetAnswers { before: 7 }));
+        for (message, format) in [(new, 2), (old, 1)] {
+            let written = encode(&message).unwrap();
+            assert_eq!(written.first(), Some(&format));
+            assert_eq!(decode::<Message>(&written).unwrap(), message);
+        }
+    }
+
+    #[test]
     fn a_newer_format_is_named() {
         let newer = decode::<Message>(&[FORMAT + 1, 0]);
-        assert!(matches!(newer, Err(StoreError::Format { found: 2, known: 1 })), "{newer:?}");
+        assert!(matches!(newer, Err(StoreError::Format { found: 3, known: 2 })), "{newer:?}");
         for bytes in [&[][..], &[FORMAT], &[FORMAT, 9]] {
             assert!(matches!(decode::<Message>(bytes), Err(StoreError::Malformed { .. })), "{bytes:?}");
         }

@@ -12,6 +12,7 @@ mod command;
 mod delivery;
 mod devices;
 mod encoding;
+mod media;
 mod rooms;
 mod shared;
 mod transactions;
@@ -31,6 +32,7 @@ pub use delivery::{Cursor, DeliveryStore, Flight, FlightRange, Outgoing, Outgoin
 pub use devices::{
     ClaimNotice, Claimed, DeviceStore, InboxItem, KeyStore, MAX_KEY_RESPONSES, NewKeyPackage, StoredKeys,
 };
+pub use media::{Content, SharedItem, SharedMedia};
 pub use rooms::{
     AppendError, Evidence, ExpectedHead, InviteRecord, Location, NewRecord, Record, RoomStore, SnapshotEvent,
     StoredSnapshot,

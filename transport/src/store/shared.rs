@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use mimi_linearized::id::{RoomId, ServerName};
 use tokio::sync::broadcast;
 
-use super::Identity;
+use super::{Identity, SharedMedia};
 
 /// Something that another process of the same server did. It comes after it can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,11 @@ pub trait SharedStore: Send + Sync + 'static {
     async fn rekey(&self, identity: Identity) -> Result<(), super::StoreError> {
         let _ = identity;
         Ok(())
+    }
+
+    /// The media that all processes have; `None` if each server has but one, whose folder of media is enough.
+    fn media(&self) -> Option<&dyn SharedMedia> {
+        None
     }
 
     /// Waits until everything can be read that any process has stored before this was called.

@@ -13,8 +13,8 @@ use crate::store::apart::Sha256;
 use crate::store::{
     ApartStore, AppendError, Change, ClaimNotice, Claimed, Cursor, DeliveryStore, DeviceStore, Evidence,
     ExpectedHead, Flight, Identity, InboxItem, InviteRecord, KeyStore, Location, NewKeyPackage, NewRecord,
-    Outgoing, OutgoingItem, Record, RoomStore, SharedStore, Store, StoreError, StoredAnswer, StoredKeys,
-    StoredSnapshot, TransactionKey, TransactionStore, UserStore,
+    Outgoing, OutgoingItem, Record, RoomStore, SharedMedia, SharedStore, Store, StoreError, StoredAnswer,
+    StoredKeys, StoredSnapshot, TransactionKey, TransactionStore, UserStore,
 };
 
 /// Stands before a store.
@@ -336,6 +336,10 @@ impl SharedStore for Measured {
 
     async fn rekey(&self, identity: Identity) -> Result<(), StoreError> {
         self.inner.rekey(identity).await
+    }
+
+    fn media(&self) -> Option<&dyn SharedMedia> {
+        self.inner.media()
     }
 
     async fn catch_up(&self) -> Result<(), StoreError> {

@@ -14,6 +14,7 @@ mod cluster;
 mod hub;
 mod link;
 mod nats;
+mod upload;
 mod work;
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ use tokio::net::TcpListener;
 
 use self::cluster::Cluster;
 use self::hub::{Identity, assert_line, list, say, until};
+use self::upload::Uploader;
 use self::work::Speaker;
 
 /// The longest that the service may be away after a fault, and that a queue may take to go on.
@@ -51,6 +53,7 @@ async fn nothing_acknowledged_is_lost() {
 
     let mut another = hub.spawn("another", &cluster.store(1), &room, &[other.ca()]);
     let speaker = Speaker::start(one.node().clone(), room.clone(), hub.user("alice"));
+    let uploader = Uploader::start(one.node().clone(), hub.user("alice"));
     let mut said = 0;
     speaker.speaks_on(AT_WORK, AWAY, || another.sent().len()).await;
 
@@ -131,10 +134,11 @@ async fn nothing_acknowledged_is_lost() {
     let records = list(one.node(), &room).await;
     assert_eq!(records_of(&records, "bob "), said, "what the participant said is there once");
 
-    // A process that reads everything from the stream has the same list.
+    // A process that reads everything from the stream has the same list, and all media.
     let fresh = hub.start("fresh", &cluster.store(1), &[other.ca()]).await;
     assert_eq!(list(fresh.node(), &room).await, records);
-    work::count(records.len(), sent_here.len(), sent_there.len());
+    let items = uploader.all_are_at(fresh.node()).await;
+    work::count(records.len(), sent_here.len(), sent_there.len(), items);
     for server in [fresh, participant, one] {
         server.stop().await.unwrap();
     }

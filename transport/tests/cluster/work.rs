@@ -121,9 +121,9 @@ pub(crate) fn note(round: usize, fault: &str, away: Duration) {
 }
 
 /// Says how much there was.
-pub(crate) fn count(events: usize, here: usize, there: usize) {
+pub(crate) fn count(events: usize, here: usize, there: usize, items: usize) {
     let _ = writeln!(
         std::io::stderr(),
-        "{events} events; {here} acknowledged by one process and {there} by the last of the others"
+        "{events} events; {here} acknowledged by one process and {there} by the last of the others; {items} items of media"
     );
 }

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use mimi_linearized::id::{RoomId, ServerName};
 use mimi_transport::store::{
-    Change, Cursor, DeliveryStore, Flight, Identity, InboxItem, Outgoing, OutgoingItem, SharedStore,
-    StoreError, StoredAnswer, TransactionKey, TransactionStore,
+    Change, Cursor, DeliveryStore, Flight, Identity, InboxItem, Outgoing, OutgoingItem, SharedMedia,
+    SharedStore, StoreError, StoredAnswer, TransactionKey, TransactionStore,
 };
 use tokio::sync::broadcast;
 
@@ -140,6 +140,10 @@ impl SharedStore for Spoilt {
 
     async fn rekey(&self, identity: Identity) -> Result<(), StoreError> {
         self.inner.rekey(identity).await
+    }
+
+    fn media(&self) -> Option<&dyn SharedMedia> {
+        self.inner.media()
     }
 
     async fn catch_up(&self) -> Result<(), StoreError> {

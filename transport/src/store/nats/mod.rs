@@ -12,6 +12,7 @@ mod address;
 mod agreement;
 mod fresh;
 mod log;
+mod media;
 mod members;
 mod queues;
 mod reader;
@@ -39,10 +40,11 @@ use tokio::time::Instant;
 pub use address::{AddressError, Login, NatsConfig};
 
 use self::log::Log;
+use self::media::Contents;
 use self::members::Members;
 use super::command::{Command, Identity, Outcome};
 use super::sqlite::SqliteStore;
-use super::{Change, SharedStore, StoreError};
+use super::{Change, SharedMedia, SharedStore, StoreError};
 
 /// How long a connection may take to be made.
 const CONNECTING: Duration = Duration::from_secs(5);
@@ -69,6 +71,7 @@ pub struct NatsStore {
     members: Arc<Members>,
     /// One claim at a time of this process: each is written for what it will find.
     claims: tokio::sync::Mutex<()>,
+    contents: Contents,
     /// How often in a row other processes were faster, by room.
     losses: Mutex<HashMap<RoomId, u32>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -92,7 +95,19 @@ impl NatsStore {
             .max_ack_inflight(IN_FLIGHT)
             .backpressure_on_inflight(true)
             .build(client.clone());
-        let (stream, info) = open_stream(&context, config).await?;
+        let wanted = stream::Config {
+            name: config.prefix.clone(),
+            subjects: ["room.*", "change", "part"]
+                .map(|subject| format!("{}.{subject}", config.prefix))
+                .to_vec(),
+            // What does not fit any more is refused: nothing is ever deleted.
+            discard: stream::DiscardPolicy::New,
+            deny_delete: true,
+            storage: stream::StorageType::File,
+            num_replicas: config.replicas,
+            ..stream::Config::default()
+        };
+        let (stream, info) = open_stream(&context, &wanted, config.patience).await?;
         if info.config.num_replicas < SAFE_REPLICAS {
             tracing::warn!(
                 stream = info.config.name,
@@ -100,6 +115,7 @@ impl NatsStore {
                 "what is stored may be lost with one machine: fewer than {SAFE_REPLICAS} copies of it are kept"
             );
         }
+        let contents = Contents::open(&context, config).await?;
         let view = open_view(view, &stream, &info).await?;
         let process = base64::encode_url_safe(&rand::random::<[u8; 9]>());
         let members = Arc::new(Members::new(process.clone()));
@@ -117,6 +133,7 @@ impl NatsStore {
             log,
             members,
             claims: tokio::sync::Mutex::default(),
+            contents,
             losses: Mutex::default(),
             tasks: Mutex::new(vec![reading]),
         };
@@ -124,6 +141,8 @@ impl NatsStore {
         let (log, members) = (Arc::clone(&store.log), Arc::clone(&store.members));
         let speaking = async move { members.run(&log.client, &log.prefix, &log.changes).await };
         store.tasks().push(tokio::spawn(speaking));
+        let (log, contents) = (Arc::clone(&store.log), store.contents.clone());
+        store.tasks().push(tokio::spawn(async move { contents.tidy(&log.view).await }));
         Ok(store)
     }
 
@@ -238,6 +257,10 @@ impl SharedStore for NatsStore {
         self.members.others()
     }
 
+    fn media(&self) -> Option<&dyn SharedMedia> {
+        Some(self)
+    }
+
     async fn rekey(&self, identity: Identity) -> Result<(), StoreError> {
         self.change(Command::Introduce { identity, replaced: true }).await
     }
@@ -278,27 +301,18 @@ async fn connect(config: &NatsConfig) -> Result<Client, StoreError> {
     connected.map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 
-/// The stream, made if there is none. A cluster that has just started cannot do that at once.
+/// A stream, made if there is none. A cluster that has just started cannot do that at once.
 async fn open_stream(
     context: &jetstream::Context,
-    config: &NatsConfig,
+    wanted: &stream::Config,
+    patience: Duration,
 ) -> Result<(stream::Stream<()>, stream::Info), StoreError> {
-    let wanted = stream::Config {
-        name: config.prefix.clone(),
-        subjects: ["room.*", "change", "part"].map(|subject| format!("{}.{subject}", config.prefix)).to_vec(),
-        // What does not fit any more is refused: nothing is ever deleted.
-        discard: stream::DiscardPolicy::New,
-        deny_delete: true,
-        storage: stream::StorageType::File,
-        num_replicas: config.replicas,
-        ..stream::Config::default()
-    };
-    let deadline = Instant::now() + config.patience;
+    let deadline = Instant::now() + patience;
     loop {
         let why = match context.get_or_create_stream(wanted.clone()).await {
             Ok(stream) => {
                 let info = stream.cached_info().clone();
-                let stream = context.get_stream_no_info(&config.prefix).await;
+                let stream = context.get_stream_no_info(&wanted.name).await;
                 return Ok((stream.map_err(|error| StoreError::Unavailable(error.to_string()))?, info));
             }
             Err(error) => error,

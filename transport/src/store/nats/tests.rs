@@ -3,6 +3,8 @@
 #[path = "../../../tests/cluster/nats.rs"]
 mod server;
 
+mod media;
+
 use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::super::command::{Command, Outcome, WrittenKey};
 use super::super::{AppendError, InboxItem, StoreError};
 use super::view::{self, Stamp};
-use super::{apart, delivery, devices, inbox, keys, list, rooms, snapshot, transactions, users};
+use super::{apart, delivery, devices, inbox, keys, list, media, rooms, snapshot, transactions, users};
 
 /// Makes a change. What comes of it follows from the database, the command and its stamp alone.
 pub(super) fn apply(
@@ -77,6 +77,8 @@ pub(super) fn apply(
         Command::PutInvitePermissions { user_id, permissions } => {
             users::put_invite_permissions(connection, user_id, permissions).map(done)
         }
+        Command::AddMedia { item, quota } => media::add(connection, item, *quota).map(Outcome::Added),
+        Command::DeleteMedia { owner, id } => media::delete(connection, owner, id).map(Outcome::Removed),
     }
 }
 

@@ -17,6 +17,7 @@ mod format;
 mod inbox;
 mod keys;
 mod list;
+mod media;
 mod readers;
 mod rooms;
 mod sealed;

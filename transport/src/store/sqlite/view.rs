@@ -15,7 +15,7 @@ use super::super::command::{Command, Identity, Message, Outcome, WrittenKey, dec
 use super::super::{Claimed, ExpectedHead, StoreError};
 use super::apply::apply;
 use super::decode::{Undecodable, bytes, execute, first, id, number, optional_text, text, to_integer};
-use super::{SqliteStore, check_file, devices, list};
+use super::{SqliteStore, check_file, devices, list, media};
 
 /// For how long a process keeps a transaction that it has begun, in milliseconds. After that another one may begin it.
 pub(in crate::store) const HOLD_MS: i64 = 30_000;
@@ -113,7 +113,8 @@ impl SqliteStore {
     pub(in crate::store) fn open_view(path: &Path) -> Result<Self, StoreError> {
         let unsynced = |connection: &Connection| {
             connection.execute_batch("PRAGMA synchronous = NORMAL")?;
-            Ok(connection.execute_batch(TABLES)?)
+            connection.execute_batch(TABLES)?;
+            Ok(connection.execute_batch(media::TABLE)?)
         };
         Self::open_with(path, check_file, unsynced)
     }
