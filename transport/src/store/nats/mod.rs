@@ -10,6 +10,7 @@
 
 mod address;
 mod agreement;
+mod connection;
 mod fresh;
 mod log;
 mod media;
@@ -29,7 +30,6 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::{self, stream};
-use async_nats::{Client, ConnectOptions};
 use async_trait::async_trait;
 use mimi_linearized::base64;
 use mimi_linearized::id::{RoomId, ServerName};
@@ -39,18 +39,13 @@ use tokio::time::Instant;
 
 pub use address::{AddressError, Login, NatsConfig};
 
+use self::connection::connect;
 use self::log::Log;
 use self::media::Contents;
 use self::members::Members;
 use super::command::{Command, Identity, Outcome};
 use super::sqlite::SqliteStore;
 use super::{Change, SharedMedia, SharedStore, StoreError};
-
-/// How long a connection may take to be made.
-const CONNECTING: Duration = Duration::from_secs(5);
-
-/// How often a connection is tried. One that does not answer twice is given up for another one.
-const PING: Duration = Duration::from_secs(2);
 
 /// How long a request to the NATS server may take.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -277,28 +272,6 @@ impl SharedStore for NatsStore {
 /// A change came to something that it cannot come to.
 fn unexpected() -> StoreError {
     StoreError::Malformed { what: "outcome", detail: "it is another kind of change's".to_owned() }
-}
-
-async fn connect(config: &NatsConfig) -> Result<Client, StoreError> {
-    let mut options = ConnectOptions::new()
-        .name("mimi")
-        .connection_timeout(CONNECTING)
-        .ping_interval(PING)
-        .reconnect_delay_callback(|attempts| {
-            PAUSE.saturating_mul(u32::try_from(attempts.min(4)).unwrap_or(4))
-        })
-        .event_callback(|event| async move { tracing::info!(%event, "the connection to NATS") });
-    if let Some(ca) = &config.ca {
-        options = options.add_root_certificates(ca.clone());
-    }
-    // The client passes over what an address has before its `@`.
-    options = match config.login.clone() {
-        Some(Login::Password { user, password }) => options.user_and_password(user, password),
-        Some(Login::Token(token)) => options.token(token),
-        None => options,
-    };
-    let connected = options.connect(&config.servers[..]).await;
-    connected.map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 
 /// A stream, made if there is none. A cluster that has just started cannot do that at once.
