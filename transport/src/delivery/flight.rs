@@ -5,11 +5,12 @@ use std::sync::Arc;
 use mimi_linearized::id::{RoomId, ServerName};
 use serde_json::{Value, json};
 
-use crate::api::send::{self, MAX_EDUS, MAX_PDUS};
+use super::load::Load;
+use crate::api::send;
 use crate::client::Failed;
 use crate::node::Node;
 use crate::rooms::RoomError;
-use crate::store::{Cursor, Flight, InboxItem, Outgoing, OutgoingItem};
+use crate::store::{Cursor, Flight, FlightRange, InboxItem, Outgoing, OutgoingItem};
 
 impl Node {
     /// What to send next: events of rooms that lag behind, a share of each, then LPDUs and EDUs. `None` if there is
@@ -19,15 +20,16 @@ impl Node {
         &self,
         destination: &ServerName,
         turn: Option<&RoomId>,
+        load: &Load,
     ) -> Result<Option<Flight>, RoomError> {
         let mut cursors = self.store.lagging_cursors(destination).await?;
         take_turns(&mut cursors, turn);
-        let lpdus_at_most = if cursors.is_empty() { MAX_PDUS } else { MAX_PDUS / 2 };
-        let mut waiting = self.store.waiting(destination, lpdus_at_most, MAX_EDUS).await?;
+        let lpdus_at_most = if cursors.is_empty() { load.pdus() } else { load.pdus().div_ceil(2) };
+        let mut waiting = self.store.waiting(destination, lpdus_at_most, load.edus(true)).await?;
         let lpdus = waiting.iter().filter(|item| matches!(item.outgoing, Outgoing::Lpdu { .. })).count();
         let edus = waiting.len().saturating_sub(lpdus);
-        waiting.extend(self.take_ephemeral(destination, MAX_EDUS.saturating_sub(edus)).await?);
-        let mut free = MAX_PDUS.saturating_sub(lpdus);
+        waiting.extend(self.take_ephemeral(destination, load.edus(true).saturating_sub(edus)).await?);
+        let mut free = load.pdus().saturating_sub(lpdus);
         let mut ranges = Vec::new();
         let mut rooms_left = cursors.len();
         for cursor in cursors {
@@ -43,6 +45,11 @@ impl Node {
             if range.to > range.from {
                 ranges.push(range);
             }
+        }
+        if ranges.is_empty() && waiting.is_empty() && load.edus(true) == 0 {
+            let alone = load.edus(false);
+            waiting = self.store.waiting(destination, 0, alone).await?;
+            waiting.extend(self.take_ephemeral(destination, alone.saturating_sub(waiting.len())).await?);
         }
         if ranges.is_empty() && waiting.is_empty() {
             return Ok(None);
@@ -71,6 +78,39 @@ impl Node {
         self.store.arrive(destination, flight, notices(&items, &failed)).await?;
         self.news.tell();
         Ok(())
+    }
+
+    /// Ends a transaction that the destination will never take as it is: what it carries goes in other ones. Returns
+    /// whether it has ended.
+    pub(super) async fn divide(&self, destination: &ServerName, flight: &Flight) -> Result<bool, RoomError> {
+        tracing::info!(%destination, txn = flight.txn_id, "a transaction is too large, and is divided");
+        let nothing = Flight { txn_id: flight.txn_id.clone(), ranges: Vec::new(), items: Vec::new() };
+        self.store.arrive(destination, &nothing, Vec::new()).await?;
+        Ok(true)
+    }
+
+    /// Ends a transaction of one thing that the destination does not take: an event it can still ask for, the sender of an
+    /// LPDU is told, an EDU is lost. Returns whether it has ended.
+    pub(super) async fn give_up(
+        &self,
+        destination: &ServerName,
+        flight: &Flight,
+        why: &RoomError,
+    ) -> Result<bool, RoomError> {
+        for FlightRange { room_id, from, to } in &flight.ranges {
+            tracing::error!(%destination, %room_id, from, to, error = %why, "an event is too large for its destination");
+        }
+        let items = self.store.items(destination, &flight.items).await?;
+        let mut failed = Vec::new();
+        for OutgoingItem { sequence, outgoing } in &items {
+            tracing::error!(%destination, sequence, error = %why, "what waits is too large for its destination");
+            if let Outgoing::Lpdu { lpdu_id, .. } = outgoing {
+                failed.push(Failed { event_id: lpdu_id.clone(), error: why.to_string() });
+            }
+        }
+        self.store.arrive(destination, flight, notices(&items, &failed)).await?;
+        self.news.tell();
+        Ok(true)
     }
 }
 

@@ -2,19 +2,23 @@
 //!
 //! Nothing is copied into a queue that is in a room's list: a cursor per destination and room says how far the list
 //! was sent. What a transaction carries is written down before it is sent, so that every attempt, also after a restart,
-//! has the same id and the same body.
+//! has the same id and the same body. Only one that the destination finds too large is given up: what it carried goes in
+//! smaller ones (reading R63).
 
 mod backoff;
 mod flight;
+mod load;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::StatusCode;
 use mimi_linearized::id::{RoomId, ServerName};
 use tokio::sync::{Notify, watch};
 
 use self::backoff::Backoff;
+use self::load::{Load, TooLarge};
 use crate::api::send::MAX_EDUS;
 use crate::node::Node;
 use crate::rooms::RoomError;
@@ -105,13 +109,13 @@ async fn run(node: Node, destination: ServerName, queue: Arc<Queue>, mut stopped
 }
 
 async fn deliver_all(node: &Node, destination: &ServerName, queue: &Queue) {
-    let mut backoff = Backoff::default();
+    let (mut backoff, mut load) = (Backoff::default(), Load::default());
     // The room after which it is the next one's turn.
     let mut turn: Option<RoomId> = None;
     'flights: loop {
         // What waits for a server that is kept out stays where it is.
         node.policy.until_allowed(destination).await;
-        let flight = match node.next_flight(destination, turn.as_ref()).await {
+        let flight = match node.next_flight(destination, turn.as_ref(), &load).await {
             Ok(Some(flight)) => flight,
             Ok(None) => {
                 queue.more.notified().await;
@@ -133,17 +137,37 @@ async fn deliver_all(node: &Node, destination: &ServerName, queue: &Queue) {
                 node.policy.until_allowed(destination).await;
                 continue;
             }
-            node.metrics.transaction(Turn::Failed);
+            if is_too_large(&error) {
+                node.metrics.transaction(Turn::TooLarge);
+                let given_up = match load.too_large() {
+                    TooLarge::Divide => node.divide(destination, &flight).await,
+                    TooLarge::GiveUp => node.give_up(destination, &flight, &error).await,
+                    TooLarge::Repeat => Ok(false),
+                };
+                match given_up {
+                    Ok(true) => continue 'flights,
+                    Ok(false) => {}
+                    Err(error) => tracing::error!(%destination, %error, "a queue cannot go on"),
+                }
+            } else {
+                node.metrics.transaction(Turn::Failed);
+            }
             let pause = backoff.next(retry_after(&error));
             tracing::info!(%destination, txn = flight.txn_id, %error, ?pause, "a transaction did not arrive");
             backoff::wait(pause, &queue.alive).await;
         }
         node.metrics.transaction(Turn::Delivered);
         backoff = Backoff::default();
+        load.arrived();
         if let Some(range) = flight.ranges.last() {
             turn = Some(range.room_id.clone());
         }
     }
+}
+
+/// Whether the destination does not take as much at once, or something before it (LM-04 §12.2.4).
+fn is_too_large(error: &RoomError) -> bool {
+    matches!(error, RoomError::Peer { error, .. } if error.status() == StatusCode::PAYLOAD_TOO_LARGE)
 }
 
 /// How long the destination asked to wait: in the answer's `retry_after_ms`, or in its `Retry-After`.
@@ -160,6 +184,7 @@ impl Node {
         &self,
         destination: &ServerName,
         turn: Option<&RoomId>,
+        load: &Load,
     ) -> Result<Option<Flight>, RoomError> {
         if !self.store.sends_to(destination) {
             // Another process does. What waits in this one's memory goes where that one finds it.
@@ -170,7 +195,7 @@ impl Node {
             return Ok(Some(flight));
         }
         loop {
-            let Some(flight) = self.plan(destination, turn).await? else { return Ok(None) };
+            let Some(flight) = self.plan(destination, turn, load).await? else { return Ok(None) };
             if let Some(under_way) = self.store.depart(destination, &flight).await? {
                 return Ok(Some(under_way));
             }

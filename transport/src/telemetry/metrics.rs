@@ -123,6 +123,8 @@ pub(crate) enum Turn {
     Delivered,
     /// One of ours did not arrive, and will be tried again.
     Failed,
+    /// One of ours was too large for its destination.
+    TooLarge,
 }
 
 impl Default for Metrics {
@@ -316,6 +318,7 @@ impl Metrics {
             Turn::Repeated => ("in", "repeated"),
             Turn::Delivered => ("out", "delivered"),
             Turn::Failed => ("out", "failed"),
+            Turn::TooLarge => ("out", "too_large"),
         };
         self.transactions.get_or_create(&Turned { direction, outcome }).inc();
     }

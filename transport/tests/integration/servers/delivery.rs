@@ -1,8 +1,10 @@
 //! What is delivered late, or again (LM-04 §12.2.5, §12.5.1, §12.6.4).
 
+use std::time::Duration;
+
 use http::Method;
 use mimi_transport::api::send;
-use mimi_transport::limits::Limits;
+use mimi_transport::limits::{Limits, RequestLimits};
 use mimi_transport::rooms::GapLimits;
 use mimi_transport::store::sqlite::SqliteStore;
 use mimi_transport::store::{DeliveryStore as _, Flight, FlightRange};
@@ -58,7 +60,7 @@ async fn a_gap_beyond_the_bound_is_not_filled() {
     let (hub, b, room) = miss(&world, gaps, 40).await;
     // The event is rejected, and answered: the queue goes on.
     while !hub.node().store.lagging_cursors(&b.name).await.unwrap().is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(b.words(&room).await, [""; 0]);
 }
@@ -81,4 +83,71 @@ async fn a_repeated_transaction_gets_its_answer_after_a_restart() {
     // Were it processed, another body would have another answer.
     assert_eq!(put(&hub, "one", &[]).await, first);
     assert_eq!(put(&hub, "two", &[]).await, json!({"failed_pdus": {}}));
+}
+
+/// A server that takes no more than so many bytes at once.
+fn narrow(body_bytes: usize) -> Limits {
+    let requests = RequestLimits { body_bytes, ..RequestLimits::default() };
+    Limits { requests, ..Limits::default() }
+}
+
+/// A server behind something that takes less at once than the draft's fifty events may have.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_at_once_goes_in_smaller_transactions() {
+    let world = World::new();
+    let mut hub = world.server_within(narrow(8 * 1024)).await;
+    let mut b = world.server_within(narrow(8 * 1024)).await;
+    let room = hub.create("public").await;
+    b.join(&room, "bob", &hub).await;
+    let long = |name: &str, number: usize| format!("{name} {number} {}", "x".repeat(1_500));
+    b.go_away().await;
+    for number in 0..30 {
+        hub.say(&room, "alice", &long("alice", number)).await;
+    }
+    hub.go_away().await;
+    world.come_back(&mut b).await;
+    for number in 0..30 {
+        b.say(&room, "bob", &long("bob", number)).await;
+    }
+    world.come_back(&mut hub).await;
+    b.until_heard(&room, &long("bob", 29)).await;
+    b.until_heard(&room, &long("alice", 29)).await;
+    assert_eq!(b.words(&room).await.len(), 60);
+    assert_same_end(&room, &hub, &b).await;
+}
+
+/// What a server never takes holds nothing else up: it can ask for an event, and the sender of an LPDU is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_alone_is_given_up_in_the_end() {
+    let world = World::new();
+    let (hub, b) = (world.server_within(narrow(3_000)).await, world.server_within(narrow(3_000)).await);
+    let room = hub.create("public").await;
+    b.join(&room, "bob", &hub).await;
+    let large = "x".repeat(4_000);
+    hub.say(&room, "alice", &large).await;
+    hub.say(&room, "alice", "after").await;
+    b.say(&room, "bob", &large).await;
+    b.say(&room, "bob", "after bob").await;
+    // Each hears of the other all the time, so that the pauses are short.
+    let signs = async |from: &Place, to: &Place| loop {
+        let path = format!("/_matrix/federation/v2/event/%24{}", "A".repeat(43));
+        let _ = from.node().client.request(&to.name, &Method::GET, &path, None).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let heard = async {
+        b.until_heard(&room, "after").await;
+        b.until_heard(&room, "after bob").await;
+        b.until_inbox(&b.user("bob"), "a rejection", |item| item["type"] == "rejected").await
+    };
+    let notice = tokio::select! {
+        notice = heard => notice,
+        never = signs(&hub, &b) => never,
+        never = signs(&b, &hub) => never,
+    };
+    assert!(notice["error"].as_str().unwrap().contains("M_TOO_LARGE"), "{notice}");
+    let mut words = b.words(&room).await;
+    words.sort_by_key(String::len);
+    assert_eq!(words.pop().map(|words| words.len()), Some(large.len()), "the event was asked for");
+    assert_eq!(words, ["after", "after bob"]);
+    assert_same_end(&room, &hub, &b).await;
 }
