@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use mimi_linearized::event::VerifiedPdu;
 use mimi_linearized::id::EventId;
+use mimi_linearized::json::Object;
 use mimi_linearized::participant::{Participant, Verdict};
+use mimi_linearized::room::Room;
+use tokio::time::{Instant, timeout_at};
 
 use super::RoomError;
 use super::hub::Provenance;
 use crate::api::{backfill, event};
+use crate::client::ClientError;
 use crate::node::Node;
 
 /// How often a request is repeated because the hub asked to wait.
@@ -29,11 +33,13 @@ pub struct GapLimits {
     pub pages: usize,
     /// Of how many pages the events are kept in memory. 10 unless set.
     pub kept_pages: usize,
+    /// How long the hub is asked, all requests together, while the room waits. 5 minutes unless set.
+    pub patience: Duration,
 }
 
 impl Default for GapLimits {
     fn default() -> Self {
-        Self { page: backfill::MAX_EVENTS, pages: 1_000, kept_pages: 10 }
+        Self { page: backfill::MAX_EVENTS, pages: 1_000, kept_pages: 10, patience: Duration::from_secs(300) }
     }
 }
 
@@ -61,11 +67,12 @@ impl Node {
         missing: EventId,
         from: &Provenance,
     ) -> Result<(), RoomError> {
-        let mut pages = self.find_pages(participant, missing).await?;
+        let deadline = Instant::now() + self.gate.gaps.patience;
+        let mut pages = self.find_pages(participant, missing, deadline).await?;
         while let Some(Page { newest, events }) = pages.pop() {
             let events = match events {
                 Some(events) => events,
-                None => self.page(participant, &newest).await?,
+                None => self.page(participant, &newest, deadline).await?,
             };
             for pdu in events {
                 if self.store.locate(pdu.event().id()).await?.is_some() {
@@ -82,12 +89,17 @@ impl Node {
     }
 
     /// Goes back from `missing` to what is known. The pages are in the order in which they were found: newest first.
-    async fn find_pages(&self, participant: &Participant, missing: EventId) -> Result<Vec<Page>, RoomError> {
+    async fn find_pages(
+        &self,
+        participant: &Participant,
+        missing: EventId,
+        deadline: Instant,
+    ) -> Result<Vec<Page>, RoomError> {
         let limits = self.gate.gaps;
         let mut pages: Vec<Page> = Vec::new();
         let mut newest = missing;
         for _ in 0..limits.pages {
-            let events = self.page(participant, &newest).await?;
+            let events = self.page(participant, &newest, deadline).await?;
             let before = events.first().and_then(|pdu| pdu.event().prev_events().first().cloned());
             pages.push(Page { newest, events: Some(events) });
             let forgotten = pages.len().checked_sub(limits.kept_pages.saturating_add(1));
@@ -103,20 +115,33 @@ impl Node {
     }
 
     /// An event of the hub and those before it, oldest first, as far as they verify.
-    async fn page(&self, participant: &Participant, newest: &EventId) -> Result<Vec<VerifiedPdu>, RoomError> {
-        let (room, hub) = (participant.room(), participant.room().hub());
+    async fn page(
+        &self,
+        participant: &Participant,
+        newest: &EventId,
+        deadline: Instant,
+    ) -> Result<Vec<VerifiedPdu>, RoomError> {
+        let room = participant.room();
+        // Only what is asked is given up in the middle, never an event that is being appended.
+        let objects = timeout_at(deadline, self.ask_for_page(room, newest)).await.unwrap_or_else(|_| {
+            let error = Box::new(ClientError::Timeout(self.gate.gaps.patience));
+            Err(RoomError::Unreachable { server: room.hub().clone(), error })
+        })?;
+        Ok(self.verify_all(room, objects).await)
+    }
+
+    async fn ask_for_page(&self, room: &Room, newest: &EventId) -> Result<Vec<Object>, RoomError> {
         let mut repeats = 0..REPEATS;
-        let objects = loop {
-            match backfill::call(self, hub, room.id(), newest, self.gate.gaps.page).await {
-                Ok(objects) => break objects,
+        loop {
+            match backfill::call(self, room.hub(), room.id(), newest, self.gate.gaps.page).await {
+                Ok(objects) => return Ok(objects),
                 Err(error) => match asked_to_wait(&error).filter(|_| repeats.next().is_some()) {
                     Some(wait) => tokio::time::sleep(wait).await,
                     // A hub without backfill still has single events.
-                    None => break vec![event::call(self, hub, newest).await?],
+                    None => return Ok(vec![event::call(self, room.hub(), newest).await?]),
                 },
             }
-        };
-        Ok(self.verify_all(room, objects).await)
+        }
     }
 
     async fn is_reached(&self, participant: &Participant, id: &EventId) -> Result<bool, RoomError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use mimi_transport::api::send;
-use mimi_transport::limits::{Limits, RequestLimits};
+use mimi_transport::limits::{Limits, Rate, RateLimits, RequestLimits};
 use mimi_transport::rooms::GapLimits;
 use mimi_transport::store::sqlite::SqliteStore;
 use mimi_transport::store::{DeliveryStore as _, Flight, FlightRange};
@@ -46,7 +46,7 @@ async fn miss(world: &World, gaps: GapLimits, missed: usize) -> (Place, Place, m
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_gap_is_filled_page_by_page() {
     let world = World::new();
-    let gaps = GapLimits { page: 3, pages: 100, kept_pages: 2 };
+    let gaps = GapLimits { page: 3, pages: 100, kept_pages: 2, ..GapLimits::default() };
     let (hub, b, room) = miss(&world, gaps, 40).await;
     b.until_heard(&room, "after").await;
     assert_eq!(b.words(&room).await.len(), 41);
@@ -56,12 +56,40 @@ async fn a_long_gap_is_filled_page_by_page() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gap_beyond_the_bound_is_not_filled() {
     let world = World::new();
-    let gaps = GapLimits { page: 3, pages: 4, kept_pages: 2 };
+    let gaps = GapLimits { page: 3, pages: 4, kept_pages: 2, ..GapLimits::default() };
     let (hub, b, room) = miss(&world, gaps, 40).await;
     // The event is rejected, and answered: the queue goes on.
     while !hub.node().store.lagging_cursors(&b.name).await.unwrap().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    assert_eq!(b.words(&room).await, [""; 0]);
+}
+
+/// A hub that always asks to wait does not make a room wait for it longer than this server has patience.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_gives_nothing_is_not_waited_for_without_end() {
+    let world = World::new();
+    let rates = RateLimits { reads: Rate::new(1, Duration::from_secs(100_000), 1), ..RateLimits::default() };
+    let mut hub = world.server_within(Limits { rates, ..Limits::default() }).await;
+    let gaps = GapLimits { patience: Duration::from_millis(200), ..GapLimits::default() };
+    let mut b = world.server_within(Limits { gaps, ..Limits::default() }).await;
+    let room = hub.create("public").await;
+    b.join(&room, "bob", &hub).await;
+    b.go_away().await;
+    hub.say(&room, "alice", "missed").await;
+    hub.go_away().await;
+    forget_to_send(&hub, &b, &room).await;
+    world.come_back(&mut hub).await;
+    world.come_back(&mut b).await;
+    // The one read that the hub allows.
+    let path = format!("/_matrix/federation/v2/event/%24{}", "A".repeat(43));
+    b.node().client.request(&hub.name, &Method::GET, &path, None).await.unwrap();
+    hub.say(&room, "alice", "after").await;
+    let gone_on = async || {
+        let lagging = hub.node().store.lagging_cursors(&b.name).await.unwrap();
+        lagging.is_empty().then_some(())
+    };
+    hub.until("the queue going on, as the event is answered", gone_on).await;
     assert_eq!(b.words(&room).await, [""; 0]);
 }
 
