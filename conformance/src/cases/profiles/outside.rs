@@ -45,9 +45,9 @@ async fn is_kept_out(ctx: &Context, outsider: &Peer) -> Result<(), Finding> {
     }
     let theirs = outsider.request(Method::GET, PROBE, None).await?;
     let ours = ctx.peer().await?.request(Method::GET, PROBE, None).await?;
-    // 401 is what comes of looking for keys, and a list that is in force looks for none.
-    let is_authenticated = theirs.status == StatusCode::UNAUTHORIZED;
-    if is_authenticated || (theirs.status == ours.status && theirs.errcode() == ours.errcode()) {
+    // A list that is in force looks for no keys. One that answers 401 without looking for any has the wrong answer.
+    let keys_are_wanted = theirs.status == StatusCode::UNAUTHORIZED && !outsider.requests().is_empty();
+    if keys_are_wanted || (theirs.status == ours.status && theirs.errcode() == ours.errcode()) {
         return Err(Finding::Untried(format!(
             "no list is in force: the target answers {} with {}, and a server that is inside with {}; its list has to have \
              {} and not {}",

@@ -74,6 +74,11 @@ fn started(text: &str) -> String {
     })
 }
 
+/// A time: in seconds from ten of them on, in milliseconds below.
+pub(super) fn took(ms: u64) -> String {
+    if ms < 10_000 { format!("{ms} ms") } else { seconds(ms) }
+}
+
 fn seconds(ms: u64) -> String {
     format!("{}.{} s", ms / 1_000, ms % 1_000 / 100)
 }
@@ -218,5 +223,15 @@ pub(super) fn footer(report: &Report) -> Markup {
             }
             p { "Made by mimi " (lines(&report.suite.version)) ", which has " (report.suite.cases) " cases. This page loads nothing." }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_times_are_in_seconds() {
+        assert_eq!([0, 9_999, 10_000, 16_814].map(took), ["0 ms", "9999 ms", "10.0 s", "16.8 s"]);
     }
 }

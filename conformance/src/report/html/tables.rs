@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::super::readiness::{Shown, shown};
 use super::super::{CaseResult, Report};
+use super::overview::took;
 use super::{Page, anchor, chip, lines, prose, sections, standing, verdict};
 use crate::case::{Verdict, place};
 use crate::catalogue::{Binds, Mark, Requirement};
@@ -188,7 +189,7 @@ fn case_row(case: &CaseResult) -> Markup {
                 (prose(&case.title))
                 @if let Some(reason) = case.reason.as_ref().filter(|_| case.verdict == Verdict::Skip) { p.note { (lines(reason)) } }
             }
-            td data-label="Time" { (case.duration_ms) " ms" }
+            td data-label="Time" { (took(case.duration_ms)) }
         }
     }
 }
