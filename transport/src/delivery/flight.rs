@@ -90,13 +90,21 @@ impl Node {
     }
 
     /// Ends a transaction of one thing that the destination does not take: an event it can still ask for, the sender of an
-    /// LPDU is told, an EDU is lost. Returns whether it has ended.
+    /// LPDU is told, an EDU is lost. One of more things, as another process may have begun, is divided. Returns whether it
+    /// has ended.
     pub(super) async fn give_up(
         &self,
         destination: &ServerName,
         flight: &Flight,
         why: &RoomError,
     ) -> Result<bool, RoomError> {
+        let mut things = flight.items.len();
+        for range in &flight.ranges {
+            things = things.saturating_add(self.stretch(range, destination).await?.len());
+        }
+        if things > 1 {
+            return self.divide(destination, flight).await;
+        }
         for FlightRange { room_id, from, to } in &flight.ranges {
             tracing::error!(%destination, %room_id, from, to, error = %why, "an event is too large for its destination");
         }

@@ -36,7 +36,7 @@ impl Media {
     ) -> Result<Uploaded, MediaError> {
         let quota = self.parts.settings.quota_bytes;
         let Arrived { sha256, size, .. } = arrived;
-        let used: u64 = shared.items_of(owner).await?.iter().map(|item| item.size).sum();
+        let used = used_by(&shared.items_of(owner).await?);
         if used.saturating_add(size) > quota {
             // Nobody else has to take it in to find that out.
             return Err(MediaError::Quota(quota));
@@ -126,7 +126,7 @@ impl Media {
         owner: &UserId,
     ) -> Result<(u64, Vec<OwnItem>), MediaError> {
         let items = shared.items_of(owner).await?;
-        let used = items.iter().map(|item| item.size).sum();
+        let used = used_by(&items);
         let item = |item: SharedItem| {
             let SharedItem { id, sha256, size, content_type, filename, .. } = item;
             let uri = MxcUri { server: self.parts.own.clone(), id: MediaId::parse(&id)? };
@@ -165,6 +165,10 @@ impl Media {
         }
         ready
     }
+}
+
+fn used_by(items: &[SharedItem]) -> u64 {
+    items.iter().fold(0, |used, item| used.saturating_add(item.size))
 }
 
 /// Removes a content that no item has; if that fails, it is removed when it is found to be left over.
